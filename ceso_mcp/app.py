@@ -1,0 +1,338 @@
+"""Ceso: the one door to everything. Surfaces translate to and from it and decide nothing.
+
+`answer(query)` · `preview(change)` → a token · `confirm(token)` → a job · `perform(job)` in the
+worker. The plan is made twice from the same stored request, at preview and right before it runs,
+and must come out the same, byte for byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from ceso_mcp import catalogue
+from ceso_mcp.audit import Actor, AuditLog
+from ceso_mcp.config import Config, private_directory, state_root
+from ceso_mcp.confirm import Pending, PendingRequests
+from ceso_mcp.desk import RepositoryDesk
+from ceso_mcp.errors import CesoError, InvalidArguments, Refused, StepFailed, TokenFault
+from ceso_mcp.execute import Execution
+from ceso_mcp.fact import Fixed
+from ceso_mcp.gather import HostFacts
+from ceso_mcp.jobs import Job, Jobs
+from ceso_mcp.operation import Answer, Change, Operation, Query
+from ceso_mcp.plan import Plan
+from ceso_mcp.ports import Runner
+from ceso_mcp.preview import Preview, preview_of
+from ceso_mcp.redact import Redactor
+
+Progress = Callable[[str, float | None], None]
+Consent = Literal["terminal", "dialog", "token"]
+
+
+class Ceso:
+    """One host, one configuration. Touches no host before the first question to it."""
+
+    def __init__(self, config: Config, *, runner: Runner | None = None) -> None:
+        self.config = config
+        self.redactor = Redactor()
+        self._state = private_directory(config.state_dir or state_root())
+        self.audit = AuditLog(self._state / "audit", self.redactor)
+        self._runner = runner
+        self._pending: PendingRequests | None = None
+        self._jobs: Jobs | None = None
+        self._host_lock = asyncio.Lock()
+
+    @property
+    def jobs(self) -> Jobs:
+        if self._jobs is None:
+            self._jobs = Jobs(self._state / "jobs")
+        return self._jobs
+
+    @property
+    def pending(self) -> PendingRequests:
+        if self._pending is None:
+            self._pending = PendingRequests(private_directory(self._state / "pending"))
+        return self._pending
+
+    @property
+    def runner(self) -> Runner:
+        if self._runner is None:
+            from ceso_mcp.ssh import HostConnection
+
+            self._runner = HostConnection(self.config.host)
+        return self._runner
+
+    async def close(self) -> None:
+        close = getattr(self._runner, "close", None)
+        if close is not None:
+            await close()
+
+    def host_identity(self) -> str:
+        """What a token is bound to: address, user and pinned keys of the host."""
+        host = self.config.host
+        text = "\n".join((f"{host.user}@{host.address}:{host.port}", *sorted(host.host_keys)))
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    # -- reading -----------------------------------------------------------------------------
+
+    async def answer(self, query: Query, actor: Actor) -> Answer:
+        """The answer to `query`; recorded by name and arguments."""
+        self._require_allowed(type(query))
+        arguments = query.model_dump(mode="json", exclude_defaults=True)
+        self.audit.record("query", actor, operation=query.operation_name(), arguments=arguments)
+        desk = RepositoryDesk(self.config.backup, self.redactor)
+        return await query.answer(HostFacts(self.runner, desk, _draw()))
+
+    # -- changing: preview and confirm ----------------------------------------------------------
+
+    async def preview(self, change: Change, actor: Actor) -> Preview:
+        """Plan `change` on the host as it is and store the request; nothing is changed."""
+        self._require_allowed(type(change))
+        fixed = _draw()
+        plan = await self._plan(change, fixed)
+        token, pending = self._store(change, plan, fixed)
+        self.audit.record(
+            "preview",
+            actor,
+            fixed.run_id,
+            operation=change.operation_name(),
+            arguments=pending.arguments,
+            digest=pending.digest,
+            lines=pending.lines,
+        )
+        return preview_of(change, plan, pending, token, self._needs_operator(pending))
+
+    def look(self, token: str) -> Pending:
+        """The request behind `token`, which could run now; raises TokenFault."""
+        return self.pending.look(token, host=self.host_identity())
+
+    def approve(self, token: str, actor: Actor) -> Pending:
+        """The operator's yes to a request that a model wants to run."""
+        pending = self.pending.approve(token, host=self.host_identity())
+        self.audit.record("approved", actor, pending.seed_hex[:8], digest=pending.digest)
+        return pending
+
+    def confirm(self, token: str, actor: Actor, *, consent: Consent) -> str:
+        """Use up `token` and start its job; returns the job's id.
+
+        `consent` says who agreed and how: "terminal" (a person at the CLI), "dialog" (a person in the
+        client's dialog) or "token" (nobody but the bearer). A request that needs more, by the
+        operator's policy, is refused with `not_approved`, token unspent.
+        """
+        pending = self.look(token)
+        self._require_allowed(catalogue.operation(pending.operation))
+        if not pending.approved and not self._suffices(consent, pending):
+            raise TokenFault(
+                "a person has not agreed to this yet",
+                code="not_approved",
+                hint="ask the operator to look at it and run: ceso approve <token>; then confirm again",
+            )
+        self.audit.record("consent", actor, pending.seed_hex[:8], how=consent, digest=pending.digest)
+        pending = self.pending.take(token, host=self.host_identity())
+        request = {
+            "pending": {name: getattr(pending, name) for name in pending.__dataclass_fields__},
+            "actor": {"surface": actor.surface, "client": actor.client, "call_id": actor.call_id},
+        }
+        return self.jobs.start(pending.operation, pending.title, request, self._environment())
+
+    def start_query(self, query: Query, actor: Actor) -> str:
+        """Run a long query as a job; returns the job's id."""
+        self._require_allowed(type(query))
+        request = {
+            "query": query.operation_name(),
+            "arguments": query.model_dump(mode="json", exclude_defaults=True),
+            "actor": {"surface": actor.surface, "client": actor.client, "call_id": actor.call_id},
+        }
+        return self.jobs.start(query.operation_name(), query.title, request, self._environment())
+
+    async def wait(self, job_id: str, seconds: float, progress: Progress | None = None) -> Job:
+        """The job, once it has ended or `seconds` have passed."""
+        limit = time.monotonic() + seconds
+        pause, told = 0.03, None
+        while True:
+            job = self.jobs.get(job_id)
+            if job.ended or time.monotonic() >= limit:
+                return job
+            if progress is not None and (job.message, job.percent) != told:
+                told = (job.message, job.percent)
+                progress(job.message, job.percent)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.4, 0.5)
+
+    # -- the worker's side ----------------------------------------------------------------------
+
+    async def perform(self, job_id: str) -> None:
+        """Carry out a job to its end and record how it ended. Never raises a CesoError."""
+        request = self.jobs.request(job_id)
+        actor = Actor(**request["actor"])
+        progress = _Throttled(lambda message, percent: self.jobs.progress(job_id, message, percent))
+        try:
+            if "query" in request:
+                model = catalogue.operation(request["query"])
+                query = model.model_validate(request["arguments"])
+                assert isinstance(query, Query)
+                result = (await self.answer(query, actor)).model_dump(mode="json")
+            else:
+                result = await self._carry_out(Pending(**request["pending"]), actor, progress)
+        except CesoError as error:
+            self.jobs.fail(job_id, self._clean(error))
+        except BaseException as error:
+            self.jobs.fail(job_id, _unexpected(error))
+            raise
+        else:
+            self.jobs.finish(job_id, result)
+
+    async def _carry_out(self, pending: Pending, actor: Actor, progress: Progress) -> dict[str, Any]:
+        model = catalogue.operation(pending.operation)
+        change = model.model_validate(pending.arguments)
+        assert isinstance(change, Change)
+        fixed = Fixed(pending.now, bytes.fromhex(pending.seed_hex))
+        desk = RepositoryDesk(self.config.backup, self.redactor)
+        with self._only_writer():
+            progress("looking at the host again", 0.0)
+            plan = await self._plan_again(change, fixed, pending, actor, desk)
+            run = Execution(plan, self.runner, desk, self.audit, actor, fixed.run_id, progress)
+            try:
+                return await run.carry_out()
+            finally:
+                await desk.close()
+
+    async def _plan_again(
+        self, change: Change, fixed: Fixed, pending: Pending, actor: Actor, desk: RepositoryDesk
+    ) -> Plan:
+        """The same plan on fresh facts, or TokenFault `host_changed` with the new preview."""
+        try:
+            plan = await change.plan(HostFacts(self.runner, desk, fixed))
+        except Refused as refusal:
+            self.audit.record("host_changed", actor, fixed.run_id, reason=refusal.message)
+            raise TokenFault(
+                f"the host has changed since the preview: {refusal.message}",
+                code="host_changed",
+                hint=refusal.hint or "preview again",
+            ) from None
+        if plan.digest() == pending.digest:
+            return plan
+        difference = "\n".join(
+            difflib.unified_diff(pending.lines, plan.lines(), "shown", "now", lineterm="", n=0)
+        )
+        token, _ = self._store(change, plan, fixed)
+        self.audit.record("host_changed", actor, fixed.run_id, difference=difference, digest=plan.digest())
+        raise TokenFault(
+            "the host has changed since the preview, so the plan is another one now. "
+            + (f"Difference:\n{difference}\n" if difference else "The input of a step differs.")
+            + "The new plan:\n"
+            + "\n".join(plan.lines()),
+            code="host_changed",
+            hint=f"look at the new plan; its confirm token is {token}",
+        )
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    async def _plan(self, change: Change, fixed: Fixed) -> Plan:
+        desk = RepositoryDesk(self.config.backup, self.redactor)
+        plan = await change.plan(HostFacts(self.runner, desk, fixed))
+        if plan.destructive and not change.may_destroy:
+            raise AssertionError(f"{change.operation_name()} destroys, but does not say that it may")
+        return plan
+
+    def _store(self, change: Change, plan: Plan, fixed: Fixed) -> tuple[str, Pending]:
+        now = time.time()
+        pending = Pending(
+            operation=change.operation_name(),
+            arguments=change.model_dump(mode="json", exclude_defaults=True),
+            digest=plan.digest(),
+            host=self.host_identity(),
+            now=fixed.now,
+            seed_hex=fixed.seed.hex(),
+            lines=plan.lines(),
+            title=plan.title,
+            destructive=plan.destructive,
+            created_s=now,
+            expires_s=now + self.config.consent.token_minutes * 60,
+        )
+        return self.pending.add(pending), pending
+
+    def _needs_operator(self, pending: Pending) -> bool:
+        policy = self.config.consent.policy
+        return policy in ("operator", "dialog") or (policy == "auto" and pending.destructive)
+
+    def _suffices(self, consent: Consent, pending: Pending) -> bool:
+        """Whether this kind of consent is enough under the operator's policy."""
+        if consent == "terminal":
+            return True
+        if consent == "dialog":
+            return self.config.consent.policy != "operator"
+        return not self._needs_operator(pending)
+
+    def _require_allowed(self, model: type[Operation]) -> None:
+        settings = self.config.operations
+        if settings.allow and model.operation_name() not in settings.allow:
+            raise Refused(f"{model.operation_name()} is not allowed here", code="not_allowed")
+        if settings.read_only and not issubclass(model, Query):
+            raise Refused("ceso is in read-only mode here", code="read_only")
+
+    def _only_writer(self) -> Any:
+        from ceso_mcp.writer_lock import WriterLock
+
+        return WriterLock(private_directory(self._state / "locks"), self.host_identity())
+
+    def _environment(self) -> dict[str, str]:
+        return {"CESO_LAB": "1"} if self.config.lab else {"CESO_LAB": ""}
+
+    def _clean(self, error: CesoError) -> CesoError:
+        error.message = self.redactor.clean(error.message)
+        error.hint = self.redactor.clean(error.hint)
+        error.changed = self.redactor.clean(error.changed)
+        return error
+
+
+def parse_arguments(model: type[Operation], arguments: dict[str, Any]) -> Operation:
+    """`arguments` as an operation; raises InvalidArguments that names fields and never values."""
+    from pydantic import ValidationError
+
+    try:
+        return model.model_validate(arguments)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(str(part) for part in item['loc']) or 'arguments'}: {item['msg']}"
+            for item in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        raise InvalidArguments("; ".join(problems)) from None
+
+
+def _draw() -> Fixed:
+    return Fixed(datetime.now(UTC).replace(microsecond=0).isoformat(), secrets.token_bytes(32))
+
+
+def _unexpected(error: BaseException) -> CesoError:
+    return StepFailed(
+        f"ceso failed unexpectedly ({type(error).__name__})",
+        code="internal",
+        changed="Steps up to the last one in the audit log may have run.",
+        hint=f"the worker's log has the details (process {os.getpid()})",
+    )
+
+
+class _Throttled:
+    """Passes progress on at most twice a second, and always when the message changes its step."""
+
+    def __init__(self, tell: Progress) -> None:
+        self._tell = tell
+        self._last = 0.0
+        self._percent = 0.0
+
+    def __call__(self, message: str, percent: float | None) -> None:
+        if percent is not None:
+            self._percent = max(self._percent, percent)
+        now = time.monotonic()
+        if now - self._last >= 0.5:
+            self._last = now
+            self._tell(message, round(self._percent, 1))

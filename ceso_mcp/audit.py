@@ -1,0 +1,270 @@
+"""The audit log: what was asked, shown, agreed to, sent and answered, so that it cannot be quietly changed.
+
+One JSON object a line, appended and fsynced before anything acts on it. Each event carries a
+running number and the sha256 of the line before it; a small head file, keyed with HMAC-SHA256,
+holds number and hash of the newest event, so that cutting off the tail shows. No audit, no action:
+if an event cannot be made durable, `record` raises AuditFault and the caller must stop.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ceso_mcp.errors import AuditFault
+from ceso_mcp.redact import Redactor
+
+GENESIS = "0" * 64
+TAIL_CHARACTERS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: operating-system user, surface, the client's own name and its call id."""
+
+    surface: str
+    client: str = ""
+    call_id: str = ""
+
+    def document(self) -> dict[str, str]:
+        doc = {"user": getpass.getuser(), "surface": self.surface}
+        if self.client:
+            doc["client"] = self.client[:100]
+        if self.call_id:
+            doc["call_id"] = self.call_id[:100]
+        return doc
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What `verify` found. `problems` is empty if the log is whole."""
+
+    events: int
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+
+class AuditLog:
+    """The log in `directory`; made on first use. Safe for several processes at once."""
+
+    def __init__(self, directory: Path, redactor: Redactor | None = None) -> None:
+        self._directory = directory
+        self._log = directory / "audit.jsonl"
+        self._head = directory / "head" / "audit.head"
+        self._key = directory / "head" / "audit.key"
+        self._redactor = redactor or Redactor()
+
+    @property
+    def path(self) -> Path:
+        return self._log
+
+    def record(self, kind: str, actor: Actor, run: str = "", **details: Any) -> int:
+        """Append one event and make it durable; returns its number. Raises AuditFault."""
+        try:
+            with self._locked():
+                return self._append(kind, actor, run, details)
+        except OSError as error:
+            raise AuditFault(
+                f"the audit log {self._log} cannot be written: {error.strerror}",
+                code="audit_unwritable",
+                hint="without an audit log ceso changes nothing; make room or repair its state directory",
+            ) from None
+
+    def _append(self, kind: str, actor: Actor, run: str, details: dict[str, Any]) -> int:
+        key = self._read_key(create=not self._log.exists())
+        number, previous = self._newest(key)
+        event: dict[str, Any] = {
+            "seq": number + 1,
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "kind": kind,
+            "actor": actor.document(),
+            "run": run,
+            **self._cleaned(details),
+            "prev": previous,
+        }
+        line = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        descriptor = os.open(self._log, flags, 0o600)
+        try:
+            payload = line + b"\n"
+            while payload:
+                payload = payload[os.write(descriptor, payload) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        self._write_head(key, number + 1, hashlib.sha256(line).hexdigest())
+        return number + 1
+
+    def _newest(self, key: bytes) -> tuple[int, str]:
+        """Number and hash of the newest event; takes in one event that the head missed in a crash."""
+        head = self._read_head(key)
+        last = _last_line(self._log)
+        if last is None:
+            if head is not None:
+                raise AuditFault(
+                    "the audit log is gone but its head is not",
+                    code="audit_broken",
+                    hint="see `ceso audit verify`",
+                )
+            return 0, GENESIS
+        line_hash = hashlib.sha256(last).hexdigest()
+        number = head[0] if head else 0
+        if head is not None and head[1] == line_hash:
+            return number, line_hash
+        try:
+            event = json.loads(last)
+            if event["seq"] == number + 1 and event["prev"] == (head[1] if head else GENESIS):
+                return number + 1, line_hash
+        except (ValueError, KeyError, TypeError):
+            pass
+        raise AuditFault(
+            "the audit log does not fit its head",
+            code="audit_broken",
+            hint="see `ceso audit verify`; move the broken log aside to begin a new one",
+        )
+
+    def _cleaned(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._redactor.clean(value)
+        if isinstance(value, dict):
+            return {str(k): self._cleaned(v) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._cleaned(item) for item in value]
+        return value
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._head.parent.mkdir(mode=0o700, exist_ok=True)
+        with open(self._directory / "audit.lock", "ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _read_key(self, *, create: bool) -> bytes:
+        if create and not self._key.exists():
+            descriptor = os.open(self._key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(secrets.token_bytes(32))
+                _sync(file)
+        return self._key.read_bytes()
+
+    def _read_head(self, key: bytes) -> tuple[int, str] | None:
+        if not self._head.exists():
+            return None
+        try:
+            doc = json.loads(self._head.read_text())
+            number, digest, mac = int(doc["seq"]), str(doc["hash"]), str(doc["mac"])
+        except (ValueError, KeyError, TypeError):
+            raise AuditFault("the head of the audit log is damaged", code="audit_broken") from None
+        if not hmac.compare_digest(mac, _mac(key, number, digest)):
+            raise AuditFault("the head of the audit log is forged", code="audit_broken")
+        return number, digest
+
+    def _write_head(self, key: bytes, number: int, digest: str) -> None:
+        new = self._head.with_suffix(".new")
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            doc = {"seq": number, "hash": digest, "mac": _mac(key, number, digest)}
+            file.write(json.dumps(doc).encode())
+            _sync(file)
+        os.replace(new, self._head)
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """The events, oldest first; a line that is no event is given as {"kind": "unreadable"}."""
+        if not self._log.exists():
+            return
+        with open(self._log, "rb") as file:
+            for line in file:
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    yield {"kind": "unreadable"}
+
+    def verify(self) -> Verdict:
+        """Check every event: changed, removed, re-ordered and cut-off ones are each named."""
+        problems: list[str] = []
+        count, previous, expected = 0, GENESIS, 1
+        digest = GENESIS
+        if self._log.exists():
+            with open(self._log, "rb") as file:
+                for count, raw in enumerate(file, 1):
+                    line = raw.rstrip(b"\n")
+                    digest = hashlib.sha256(line).hexdigest()
+                    try:
+                        event = json.loads(line)
+                        number, prev = event["seq"], event["prev"]
+                    except (ValueError, KeyError, TypeError):
+                        problems.append(f"line {count} is not an event")
+                        previous, expected = digest, expected + 1
+                        continue
+                    if number > expected:
+                        problems.append(f"events {expected} to {number - 1} are missing before line {count}")
+                    elif number < expected:
+                        problems.append(f"event {number} at line {count} is out of order")
+                    elif prev != previous:
+                        problems.append(
+                            f"event {number - 1} was changed: event {number} does not follow from it"
+                        )
+                    previous, expected = digest, number + 1
+        problems += self._verify_head(expected - 1, digest)
+        return Verdict(count, tuple(problems))
+
+    def _verify_head(self, number: int, digest: str) -> list[str]:
+        try:
+            head = self._read_head(self._key.read_bytes()) if self._key.exists() else None
+        except AuditFault as fault:
+            return [fault.message]
+        if head is None:
+            return ["the head of the log is missing"] if number else []
+        if head[0] > number:
+            return [f"the log was cut off: events {number + 1} to {head[0]} are missing at its end"]
+        if head == (number - 1, digest) or head[0] < number:
+            return [] if head[0] == number - 1 else [f"events after {head[0]} were not written by ceso"]
+        return [] if head[1] == digest else [f"event {number}, the newest, was changed"]
+
+
+def _mac(key: bytes, number: int, digest: str) -> str:
+    return hmac.new(key, f"{number} {digest}".encode(), hashlib.sha256).hexdigest()
+
+
+def _sync(file: BinaryIO | Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _last_line(path: Path) -> bytes | None:
+    """The last line without its end, reading from the back; None if there is none."""
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        return None
+    if size == 0:
+        return None
+    block = 1 << 16
+    with open(path, "rb") as file:
+        while True:
+            start = max(0, size - block)
+            file.seek(start)
+            tail = file.read().rstrip(b"\n")
+            cut = tail.rfind(b"\n")
+            if cut >= 0 or start == 0:
+                return tail[cut + 1 :]
+            block *= 4
+
+
+def tail(text: str) -> str:
+    """The end of an output, as long as the log keeps it."""
+    return text if len(text) <= TAIL_CHARACTERS else "…" + text[-TAIL_CHARACTERS:]

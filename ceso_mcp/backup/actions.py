@@ -1,0 +1,136 @@
+"""What a plan may ask of the side where backups are kept: questions, actions and streams.
+
+These are words only; `ceso_mcp.desk` carries them out on a repository.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ceso_mcp.fact import HereQuestion
+from ceso_mcp.plan import Here, Stream
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryState(HereQuestion):
+    """Where the repository is, whether it exists, whether it is sealed, how much room it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllBackups(HereQuestion):
+    """Every listed backup, newest first, and the damaged entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestOf(HereQuestion):
+    """The manifest of one backup."""
+
+    backup_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileOf(HereQuestion):
+    """A small file kept in a backup (the .vmx, the nvram), as bytes."""
+
+    backup_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationOf(HereQuestion):
+    """Read every byte of a backup and check it."""
+
+    backup_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class BeginBackup(Here):
+    """Lock the repository and begin a backup that nobody sees until it is committed."""
+
+    backup_id: str
+    repository: str
+    recipients: int
+
+    def shown(self) -> str:
+        sealed = f"sealed to {self.recipients} recipient(s)" if self.recipients else "not encrypted"
+        return f"begin backup {self.backup_id} in {self.repository}, {sealed}"
+
+    def undo_shown(self) -> str:
+        return f"abandon backup {self.backup_id}; nothing of it is listed"
+
+
+@dataclass(frozen=True, slots=True)
+class DiskInto(Stream):
+    """The host reader's stream of one disk, into the open backup."""
+
+    index: int
+    node: str
+    file_name: str
+    capacity_bytes: int
+    descriptor: str
+
+    def shown(self) -> str:
+        return f"disk {self.index} ({self.node}, {self.capacity_bytes} bytes) of the backup"
+
+
+@dataclass(frozen=True, slots=True)
+class FileInto(Stream):
+    """A small file of the VM, into the open backup."""
+
+    name: str
+
+    def shown(self) -> str:
+        return f"file {self.name} of the backup"
+
+
+@dataclass(frozen=True, slots=True)
+class CommitBackup(Here):
+    """Write the manifest: from now on the backup is listed."""
+
+    backup_id: str
+    vm_name: str
+    vm_uuid: str
+    vmx_path: str
+    host: str
+    esxi_version: str
+    esxi_build: str
+    kind: str
+    not_included: tuple[tuple[str, str], ...]
+
+    def shown(self) -> str:
+        missing = f", {len(self.not_included)} thing(s) not included" if self.not_included else ""
+        return f"commit backup {self.backup_id}{missing}"
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFrom(Stream):
+    """The stream of one disk out of a backup: its non-zero runs, each checked before it leaves."""
+
+    backup_id: str
+    index: int
+    capacity_bytes: int
+
+    def shown(self) -> str:
+        return f"disk {self.index} of backup {self.backup_id} ({self.capacity_bytes} bytes, only what is not zero)"
+
+
+@dataclass(frozen=True, slots=True)
+class DigestsFrom(Stream):
+    """The block digests of one disk, for comparing what stands on the host with the backup."""
+
+    backup_id: str
+    index: int
+
+    def shown(self) -> str:
+        return f"block digests of disk {self.index} of backup {self.backup_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class FileFrom(Stream):
+    """A small file out of a backup."""
+
+    backup_id: str
+    name: str
+
+    def shown(self) -> str:
+        return f"file {self.name} of backup {self.backup_id}"

@@ -1,0 +1,260 @@
+"""The programs that run on the host, in the Python that ESXi brings, to read and write disks.
+
+They travel on standard input and leave no file. The command line is
+
+    python3 -c 'import sys;i=sys.stdin.buffer;exec(i.read(int(i.readline())))' MODE PATH ARGS…
+
+with standard input `LENGTH\\n`, the program (`agent_stdin`), then the mode's payload:
+
+| MODE | ARGS | payload | standard output |
+| --- | --- | --- | --- |
+| read | CAPACITY BLOCK all\\|holes | nothing | wire stream (`wire`) of every non-zero block |
+| write | CAPACITY | a wire stream | one JSON line: `{"capacity":…,"frames":…,"written":…}` |
+| compare | CAPACITY BLOCK | `compare_payload` | one JSON line: `{"blocks":…,"different":…,"first":[…]}` |
+
+PATH is a flat extent, sizes are in bytes. All refuse a file that is not exactly CAPACITY bytes
+long, and end with a non-zero status and one line on standard error when anything is wrong; compare
+ends with status 3 when blocks differ. `holes` believes the file system about where nothing was
+ever written; `all` reads everything. `write` only overwrites inside an existing file, and syncs.
+
+A connection cut while the program itself was arriving can leave a prefix of it, which defines
+things and does nothing, with status 0: the end frame or the JSON line is the proof, the status
+alone is not. Python 3.6 and later; ESXi 7.0 has 3.8, 8.0 has 3.11 (fact sheet esxcli-and-shell,
+shell section).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+from ceso_mcp.backup.sums import Sums
+from ceso_mcp.errors import Unreadable
+
+Mode = Literal["read", "write", "compare"]
+
+LOADER = "import sys;i=sys.stdin.buffer;exec(i.read(int(i.readline())))"
+
+_COMMON = r"""
+import sys, os, json, struct, hashlib, stat
+HEAD = struct.Struct('>BQI')
+
+def fail(why):
+    raise SystemExit('ceso: ' + why)
+
+def take(n):
+    b = i.read(n)
+    if len(b) != n:
+        fail('the input ended early: the connection was cut')
+    return b
+
+def disk(flags):
+    path, size = sys.argv[2], int(sys.argv[3])
+    fd = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        fail('not a flat disk file')
+    found = os.lseek(fd, 0, 2)
+    if found != size:
+        fail('the file has %d bytes, not the %d expected' % (found, size))
+    return fd, size
+
+def at(fd, off, n):
+    b = os.pread(fd, n, off)
+    while len(b) < n:
+        more = os.pread(fd, n - len(b), off + len(b))
+        if not more:
+            fail('the file ended early, at byte %d' % (off + len(b)))
+        b += more
+    return b
+
+def run(main):
+    try:
+        main()
+        sys.stdout.flush()
+    except (OSError, ValueError, IndexError) as e:
+        fail(' '.join(str(e).split()) or type(e).__name__)
+"""
+
+_READ = r"""
+def extents(fd, size, how):
+    if how != 'holes':
+        yield 0, size
+        return
+    p = 0
+    while p < size:
+        try:
+            d = os.lseek(fd, p, os.SEEK_DATA)
+        except OSError as e:
+            if e.errno == 6:
+                return
+            raise
+        h = os.lseek(fd, d, os.SEEK_HOLE)
+        d, h = max(p, d - d % STEP), min(size, -(-h // STEP) * STEP)
+        if h > d:
+            yield d, h
+        p = h
+
+def main():
+    global STEP
+    fd, size = disk(os.O_RDONLY)
+    block, how = int(sys.argv[4]), sys.argv[5]
+    if how not in ('all', 'holes'):
+        fail('all or holes')
+    frame = max(1 << 20, block)
+    STEP = max(4 << 20, frame)
+    zeros, big = bytes(block), bytes(STEP)
+    out, sent = sys.stdout.buffer.write, 0
+    for off, end in extents(fd, size, how):
+        while off < end:
+            b = at(fd, off, min(STEP, end - off))
+            n = len(b)
+            if b == big:
+                off += n
+                continue
+            view = memoryview(b)
+            for f in range(0, n, frame):
+                stop, first = min(f + frame, n), -1
+                for k in range(f, stop + block, block):
+                    if k < stop and not b.startswith(zeros[:min(block, n - k)], k):
+                        if first < 0:
+                            first = k
+                    elif first >= 0:
+                        k = min(k, stop)
+                        out(HEAD.pack(1, off + first, k - first))
+                        out(view[first:k])
+                        sent, first = sent + 1, -1
+            off += n
+    out(HEAD.pack(255, size, sent))
+    sys.stdout.buffer.flush()
+run(main)
+"""
+
+_WRITE = r"""
+def main():
+    fd, size = disk(os.O_RDWR)
+    reached = frames = written = 0
+    while True:
+        kind, off, n = HEAD.unpack(take(13))
+        if kind == 255:
+            break
+        if kind != 1 or not 0 < n <= 16 << 20:
+            fail('the input is not a disk stream')
+        if off < reached or off + n > size:
+            fail('a frame lies outside the disk or out of order')
+        view = memoryview(take(n))
+        while view:
+            done = os.pwrite(fd, view, off)
+            view, off = view[done:], off + done
+        reached, frames, written = off, frames + 1, written + n
+    if (off, n) != (size, frames):
+        fail('the end of the stream does not fit what came')
+    os.fsync(fd)
+    if os.lseek(fd, 0, 2) != size:
+        fail('the file changed its size')
+    print(json.dumps({'capacity': size, 'frames': frames, 'written': written}, sort_keys=True))
+run(main)
+"""
+
+_COMPARE = r"""
+def main():
+    fd, size = disk(os.O_RDONLY)
+    block = int(sys.argv[4])
+    blocks, zeros = -(-size // block), bytes(block)
+    key = take(16)
+    different, first, chunk = 0, [], max(1, (4 << 20) // block)
+    for start in range(0, blocks, chunk):
+        want = take(16 * min(chunk, blocks - start))
+        b = at(fd, start * block, min(chunk * block, size - start * block))
+        view = memoryview(b)
+        for k in range(len(want) // 16):
+            o = k * block
+            part = view[o:o + block]
+            if b.startswith(zeros[:len(part)], o):
+                have = bytes(16)
+            else:
+                have = hashlib.blake2b(part, digest_size=16, key=key).digest()
+            if have != want[k * 16:k * 16 + 16]:
+                different += 1
+                if len(first) < 16:
+                    first.append(start * block + o)
+    print(json.dumps({'blocks': blocks, 'different': different, 'first': first}, sort_keys=True))
+    sys.stdout.flush()
+    if different:
+        raise SystemExit(3)
+run(main)
+"""
+
+_PROGRAMS: dict[Mode, str] = {
+    "read": _COMMON + _READ,
+    "write": _COMMON + _WRITE,
+    "compare": _COMMON + _COMPARE,
+}
+
+
+def program(mode: Mode) -> str:
+    """The text of the program for `mode`."""
+    return _PROGRAMS[mode].lstrip("\n")
+
+
+def agent_stdin(mode: Mode) -> bytes:
+    """What standard input begins with: the length line and the program. The payload follows."""
+    text = program(mode).encode()
+    return b"%d\n" % len(text) + text
+
+
+def compare_payload(sums: Sums) -> bytes:
+    """The payload of compare: the key, then 16 bytes per block. The key is never in a command line."""
+    return sums.key + sums.digests
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What the host's writer says it did. Sizes in bytes."""
+
+    capacity_bytes: int
+    frames: int
+    written_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CompareResult:
+    """What the host's comparison found; `first` are offsets in bytes of at most 16 unlike blocks."""
+
+    blocks: int
+    different: int
+    first: tuple[int, ...]
+
+
+def parse_write_result(stdout: str) -> WriteResult:
+    """Read the writer's JSON line; raises Unreadable if it is missing (nothing is proved then)."""
+    what = "the host's disk writer"
+    line = _json_line(what, stdout, {"capacity", "frames", "written"})
+    return WriteResult(*(_number(what, line[key]) for key in ("capacity", "frames", "written")))
+
+
+def parse_compare_result(stdout: str) -> CompareResult:
+    """Read the comparison's JSON line; raises Unreadable if it is missing."""
+    what = "the host's disk comparison"
+    line = _json_line(what, stdout, {"blocks", "different", "first"})
+    first = line["first"]
+    if not isinstance(first, list):
+        raise Unreadable(what, "its offsets are not a list", line=stdout)
+    offsets = tuple(_number(what, offset) for offset in first)
+    return CompareResult(_number(what, line["blocks"]), _number(what, line["different"]), offsets)
+
+
+def _json_line(what: str, stdout: str, keys: set[str]) -> dict[str, object]:
+    try:
+        document = json.loads(stdout)
+    except ValueError:
+        raise Unreadable(what, "it did not end with its one line of JSON", line=stdout) from None
+    if not isinstance(document, dict) or set(document) != keys:
+        raise Unreadable(what, "its line of JSON holds something else", line=stdout)
+    return document
+
+
+def _number(what: str, value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise Unreadable(what, "a count is not a number", line=repr(value))
+    return value

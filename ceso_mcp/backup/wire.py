@@ -1,0 +1,113 @@
+"""What crosses the wire between a disk on the host and a repository, in both directions.
+
+Frames of a 13-byte head (big-endian: type 8 bit, offset 64 bit, length 32 bit) and a body:
+
+    type 1    data: `length` bytes of the disk from `offset` on
+    type 255  end: `offset` = bytes of the disk accounted for, `length` = number of data frames sent
+
+Data frames come in disk order, start on a block border and hold whole blocks (the last block of
+a disk may be short); what no frame holds is zero. The same stream that the host's reader sends
+can be fed to the host's writer. Without the end frame a stream is short.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from ceso_mcp.errors import Unreadable
+
+HEAD = struct.Struct(">BQI")
+DATA = 1
+END = 255
+LARGEST_FRAME_BYTES = 16 << 20
+_WHAT = "the host's disk stream"
+
+
+def data_head(offset: int, length: int) -> bytes:
+    """The head of a data frame; its body follows."""
+    return HEAD.pack(DATA, offset, length)
+
+
+def end_frame(accounted_bytes: int, data_frames: int) -> bytes:
+    return HEAD.pack(END, accounted_bytes, data_frames)
+
+
+class WireDecoder:
+    """Reads a wire stream that arrives in pieces of any size.
+
+    Raises Unreadable for anything that is not a frame of a disk with this capacity and block size.
+    After the stream, `complete` says whether the end frame came and its counts fit.
+    """
+
+    def __init__(self, capacity_bytes: int, block_bytes: int) -> None:
+        self._capacity_bytes = capacity_bytes
+        self._block_bytes = block_bytes
+        self._head = b""
+        self._body: list[bytes] = []
+        self._missing = 0
+        self._offset = 0
+        self._reached = 0
+        self._frames = 0
+        self._end: tuple[int, int] | None = None
+
+    def feed(self, chunk: bytes) -> Iterator[tuple[int, bytes]]:
+        """Take the next piece; yields (offset, data) of every data frame that it completes.
+
+        The iterator must be exhausted before the next piece.
+        """
+        at = 0
+        while at < len(chunk):
+            if self._end is not None:
+                raise Unreadable(_WHAT, "there is more after the end frame")
+            if not self._missing:
+                need = HEAD.size - len(self._head)
+                self._head += chunk[at : at + need]
+                at += need
+                if len(self._head) == HEAD.size:
+                    self._start_frame()
+                continue
+            part = chunk[at : at + self._missing]
+            at += len(part)
+            self._missing -= len(part)
+            self._body.append(part)
+            if not self._missing:
+                body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+                self._body = []
+                self._frames += 1
+                yield self._offset, body
+
+    def _start_frame(self) -> None:
+        kind, offset, length = HEAD.unpack(self._head)
+        if kind == END:
+            self._end = (offset, length)
+            return
+        if kind != DATA:
+            raise Unreadable(_WHAT, "a frame is of no known type", line=self._head.hex())
+        self._head = b""
+        if not 0 < length <= LARGEST_FRAME_BYTES:
+            raise Unreadable(_WHAT, f"a data frame of {length} bytes")
+        if offset < self._reached:
+            raise Unreadable(_WHAT, f"a data frame goes back to offset {offset}")
+        if offset + length > self._capacity_bytes:
+            raise Unreadable(_WHAT, f"a data frame ends beyond the disk, at {offset + length}")
+        ends_disk = offset + length == self._capacity_bytes
+        if offset % self._block_bytes or (length % self._block_bytes and not ends_disk):
+            raise Unreadable(_WHAT, f"a data frame at {offset} is not made of whole blocks")
+        self._offset, self._missing, self._reached = offset, length, offset + length
+
+    @property
+    def complete(self) -> bool:
+        """Whether the end frame came, accounts for the whole disk and counts the frames that came."""
+        return self._end == (self._capacity_bytes, self._frames)
+
+    @property
+    def shortfall(self) -> str:
+        """Why the stream is not complete, for a person."""
+        if self._end is None:
+            return f"the stream stopped at byte {self._reached} of {self._capacity_bytes}, without its end"
+        accounted, frames = self._end
+        return (
+            f"its end speaks of {accounted} bytes and {frames} frames, "
+            f"but the disk has {self._capacity_bytes} bytes and {self._frames} frames came"
+        )

@@ -1,0 +1,173 @@
+"""The configuration file: TOML, checked in full, with line numbers in its errors.
+
+`CESO_CONFIG` names another file; `CESO_STATE` another state directory. The lab needs no file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ceso_mcp.errors import ConfigFault
+from ceso_mcp.secrets import SecretRef
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HostSection(Section):
+    """The one host."""
+
+    address: str = Field(min_length=1, description="name or address of the ESXi host")
+    port: int = Field(22, ge=1, le=65535)
+    user: str = Field("root", min_length=1)
+    host_keys: tuple[str, ...] = Field(
+        min_length=1, description="the host's public keys, pinned; `ceso setup` writes them"
+    )
+    key_file: Path | None = Field(None, description="private key (RSA or ECDSA; ESXi 8 refuses Ed25519)")
+    password: SecretRef | None = Field(None, description="for keyboard-interactive login")
+    connect_timeout_s: float = Field(15.0, gt=0, le=120)
+
+
+class BackupSection(Section):
+    """Where backups go and to whom they are sealed."""
+
+    repository: Path | None = Field(None, description="folder of the repository; an NFS mount works")
+    recipients: tuple[str, ...] = Field((), description="age or SSH public keys; empty = not encrypted")
+    identity: SecretRef | None = Field(None, description="age identity; needed to restore and verify only")
+
+
+class ConsentSection(Section):
+    """Who has to agree before a change runs. Never an argument of an operation."""
+
+    policy: Literal["auto", "dialog", "operator", "token"] = "auto"
+    token_minutes: float = Field(10.0, gt=0, le=120)
+
+
+class OperationsSection(Section):
+    """Which operations exist at all."""
+
+    read_only: bool = False
+    allow: tuple[str, ...] = Field((), description="names of allowed operations; empty = all")
+
+
+class Config(Section):
+    host: HostSection
+    backup: BackupSection = BackupSection()
+    consent: ConsentSection = ConsentSection()
+    operations: OperationsSection = OperationsSection()
+    state_dir: Path | None = None
+    lab: bool = Field(False, exclude=True)
+
+
+def config_path() -> Path:
+    """Where the configuration file is, or would be."""
+    named = os.environ.get("CESO_CONFIG")
+    if named:
+        return Path(named).expanduser()
+    import platformdirs
+
+    return platformdirs.user_config_path("ceso") / "ceso.toml"
+
+
+def state_root() -> Path:
+    """The state directory for everything ceso keeps between runs."""
+    named = os.environ.get("CESO_STATE")
+    if named:
+        return Path(named).expanduser()
+    import platformdirs
+
+    return platformdirs.user_state_path("ceso")
+
+
+def private_directory(path: Path) -> Path:
+    """`path`, made with mode 0700 if it was absent; raises ConfigFault if others could write to it."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        info = path.stat()
+    except OSError as error:
+        raise ConfigFault(
+            f"cannot use the state directory {path}: {error.strerror}", code="state_unusable"
+        ) from None
+    if info.st_uid != os.geteuid() or info.st_mode & 0o022:
+        raise ConfigFault(
+            f"the state directory {path} belongs to, or can be written by, others",
+            code="state_exposed",
+            hint=f"chown it to yourself and chmod 700 {path}",
+        )
+    return path
+
+
+def load_config() -> Config:
+    """The configuration; raises ConfigFault (`config_missing`, `config_invalid`) with a remedy."""
+    path = config_path()
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise ConfigFault(
+            f"there is no configuration at {path}",
+            code="config_missing",
+            hint="write one as docs/configuration.md shows, or try `ceso --lab` for a make-believe host",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigFault(f"cannot read {path}: {error}", code="config_invalid") from None
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigFault(f"{path}: {error}", code="config_invalid") from None
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigFault(_explain(path, text, error), code="config_invalid") from None
+
+
+def _explain(path: Path, text: str, error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False):
+        where = ".".join(str(part) for part in problem["loc"])
+        line = _line_of(text, [str(part) for part in problem["loc"]])
+        lines.append(
+            f"{path}:{line}: {where}: {problem['msg']}" if line else f"{path}: {where}: {problem['msg']}"
+        )
+    return "; ".join(lines)
+
+
+def _line_of(text: str, location: list[str]) -> int | None:
+    """The line of the last key of `location` that stands in the file, counted from 1."""
+    section: str | None = None
+    best: int | None = None
+    for number, line in enumerate(text.splitlines(), 1):
+        head = re.match(r"\s*\[([^\]]+)\]", line)
+        if head:
+            section = head.group(1).strip()
+            if location and section == location[0]:
+                best = number
+        key = re.match(r"\s*([A-Za-z0-9_\"'.-]+)\s*=", line)
+        if not key:
+            continue
+        name = key.group(1).strip("\"'")
+        if (section is None and location[:1] == [name]) or location[:2] == [section, name]:
+            return number
+    return best
+
+
+def lab_config(address: Any, directory: Path) -> Config:
+    """The configuration that goes with a running lab (`address` is its LabAddress)."""
+    return Config(
+        host=HostSection(
+            address=address.host,
+            port=address.port,
+            user=address.user,
+            host_keys=tuple(address.host_keys),
+            key_file=address.key_file,
+        ),
+        backup=BackupSection(repository=directory / "backups"),
+        state_dir=directory / "state",
+        lab=True,
+    )

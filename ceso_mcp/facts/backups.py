@@ -1,0 +1,61 @@
+"""Backups, as the repository on this machine lists them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ceso_mcp.backup.actions import AllBackups, FileOf, ManifestOf, RepositoryState, VerificationOf
+from ceso_mcp.fact import Fact, Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Repository(Fact[Any]):
+    """State of the configured repository (`desk.RepositoryStatus`)."""
+
+    def reading(self) -> Reading[Any]:
+        (state,) = yield [RepositoryState()]
+        return state
+
+
+@dataclass(frozen=True, slots=True)
+class Backups(Fact[Any]):
+    """(manifests newest first, damaged entries)."""
+
+    def reading(self) -> Reading[Any]:
+        (found,) = yield [AllBackups()]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest(Fact[Any]):
+    """One backup's manifest."""
+
+    backup_id: str
+
+    def reading(self) -> Reading[Any]:
+        (manifest,) = yield [ManifestOf(self.backup_id)]
+        return manifest
+
+
+@dataclass(frozen=True, slots=True)
+class BackupFile(Fact[bytes]):
+    """A small file kept in a backup."""
+
+    backup_id: str
+    name: str
+
+    def reading(self) -> Reading[bytes]:
+        (data,) = yield [FileOf(self.backup_id, self.name)]
+        return bytes(data)
+
+
+@dataclass(frozen=True, slots=True)
+class Verification(Fact[Any]):
+    """The report of reading every byte of a backup."""
+
+    backup_id: str
+
+    def reading(self) -> Reading[Any]:
+        (report,) = yield [VerificationOf(self.backup_id)]
+        return report

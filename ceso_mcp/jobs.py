@@ -1,0 +1,217 @@
+"""Jobs: every change that runs, durable in SQLite, done by a detached worker process.
+
+Surfaces are views of this one list. The process that started a job may die; the worker does not.
+A job that says `running` while its worker is gone is turned into a failure that says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ceso_mcp.config import private_directory
+from ceso_mcp.errors import CesoError, ConfigFault
+
+State = Literal["running", "done", "failed", "cancelled"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+  id TEXT PRIMARY KEY, operation TEXT NOT NULL, title TEXT NOT NULL, state TEXT NOT NULL,
+  message TEXT NOT NULL, percent REAL, created REAL NOT NULL, updated REAL NOT NULL,
+  pid INTEGER, pid_start TEXT, request TEXT NOT NULL, result TEXT, error TEXT)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job as it stands. `result` is set when done, `error` (code, message, …) when failed."""
+
+    id: str
+    operation: str
+    title: str
+    state: State
+    message: str
+    percent: float | None
+    created_s: float
+    updated_s: float
+    result: dict[str, Any] | None
+    error: dict[str, str] | None
+
+    @property
+    def ended(self) -> bool:
+        return self.state != "running"
+
+
+class Jobs:
+    """The list of jobs in `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = private_directory(directory)
+        self._path = self._directory / "jobs.sqlite"
+        try:
+            with self._open() as db:
+                db.execute("PRAGMA journal_mode=WAL")
+                db.execute(_SCHEMA)
+            os.chmod(self._path, 0o600)
+        except (sqlite3.Error, OSError) as error:
+            raise ConfigFault(
+                f"cannot use the job list {self._path}: {error}", code="state_unusable"
+            ) from None
+
+    def _open(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self._path, timeout=20, isolation_level=None)
+        db.execute("PRAGMA synchronous=FULL")
+        return db
+
+    def start(
+        self, operation: str, title: str, request: Mapping[str, Any], environment: Mapping[str, str]
+    ) -> str:
+        """Record a job and spawn its worker in a session of its own; returns the job's id."""
+        job_id = str(uuid.uuid4())
+        now = time.time()
+        db = self._open()
+        try:
+            db.execute(
+                "INSERT INTO jobs (id, operation, title, state, message, created, updated, request)"
+                " VALUES (?,?,?,?,?,?,?,?)",
+                (job_id, operation, title, "running", "starting", now, now, json.dumps(request)),
+            )
+        finally:
+            db.close()
+        with open(self._directory / "worker.log", "ab") as log:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "ceso_mcp", "worker", job_id],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, **environment},
+            )
+        self._update(job_id, pid=worker.pid, pid_start=process_start(worker.pid))
+        worker.returncode = 0  # it is meant to outlive us: not a child to wait for
+        return job_id
+
+    def request(self, job_id: str) -> dict[str, Any]:
+        """What the worker of `job_id` was asked to do."""
+        row = self._row(job_id, "request")
+        return dict(json.loads(row[0]))
+
+    def progress(self, job_id: str, message: str, percent: float | None) -> None:
+        self._update(job_id, message=message, percent=percent)
+
+    def finish(self, job_id: str, result: Mapping[str, Any]) -> None:
+        self._update(job_id, state="done", message="done", percent=100.0, result=json.dumps(result))
+
+    def fail(self, job_id: str, error: CesoError) -> None:
+        self._update(job_id, state="failed", message=error.message, error=json.dumps(_error_doc(error)))
+
+    def get(self, job_id: str) -> Job:
+        """The job as it stands; raises CesoError `no_such_job`."""
+        row = self._row(
+            job_id,
+            "id, operation, title, state, message, percent, created, updated, result, error, pid, pid_start",
+        )
+        job = _job(row)
+        if job.state == "running" and not _alive(row[10], row[11]) and time.time() - job.updated_s > 2:
+            return self._orphaned(job_id)
+        return job
+
+    def recent(self, limit: int = 20) -> list[Job]:
+        """The newest jobs first."""
+        db = self._open()
+        try:
+            ids = [
+                row[0] for row in db.execute("SELECT id FROM jobs ORDER BY created DESC LIMIT ?", (limit,))
+            ]
+        finally:
+            db.close()
+        return [self.get(job_id) for job_id in ids]
+
+    def _orphaned(self, job_id: str) -> Job:
+        error = CesoError(
+            "the worker of this job ended before the job did",
+            code="worker_lost",
+            changed="Steps up to the last one in the audit log may have run.",
+            hint="`ceso audit show` lists what was sent; check the host before trying again",
+        )
+        db = self._open()
+        try:  # only if it still runs: the worker may have finished between the two looks
+            db.execute(
+                "UPDATE jobs SET state='failed', message=?, error=?, updated=?"
+                " WHERE id=? AND state='running'",
+                (error.message, json.dumps(_error_doc(error)), time.time(), job_id),
+            )
+        finally:
+            db.close()
+        return self.get(job_id)
+
+    def _row(self, job_id: str, columns: str) -> tuple[Any, ...]:
+        db = self._open()
+        try:
+            found = db.execute(f"SELECT {columns} FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        finally:
+            db.close()
+        if found is None:
+            raise CesoError(
+                "there is no such job", code="no_such_job", hint="`ceso jobs list` shows the jobs"
+            )
+        return tuple(found)
+
+    def _update(self, job_id: str, **values: Any) -> None:
+        assignments = ", ".join(f"{name} = ?" for name in values)
+        db = self._open()
+        try:
+            db.execute(
+                f"UPDATE jobs SET {assignments}, updated = ? WHERE id = ?",
+                (*values.values(), time.time(), job_id),
+            )
+        finally:
+            db.close()
+
+
+def _error_doc(error: CesoError) -> dict[str, str]:
+    return {
+        "code": error.code,
+        "message": error.message,
+        "changed": error.changed,
+        "hint": error.hint,
+        "exit_status": str(error.exit_status),
+    }
+
+
+def _job(row: tuple[Any, ...]) -> Job:
+    return Job(
+        id=row[0],
+        operation=row[1],
+        title=row[2],
+        state=row[3],
+        message=row[4],
+        percent=row[5],
+        created_s=row[6],
+        updated_s=row[7],
+        result=json.loads(row[8]) if row[8] else None,
+        error=json.loads(row[9]) if row[9] else None,
+    )
+
+
+def process_start(pid: int) -> str:
+    """When process `pid` started, in clock ticks since boot; tells a reused pid from the old one."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] == "Z" else fields[19]
+
+
+def _alive(pid: int | None, start: str | None) -> bool:
+    return bool(pid and start) and process_start(int(pid or 0)) == start

@@ -1,0 +1,70 @@
+"""What an operation is: a frozen pydantic model whose fields are its parameters.
+
+The class name, in snake case, is the operation's name on every surface; its docstring is the
+description, its first line the summary. A `Query` answers; a `Change` plans. Whether an operation
+only reads is its kind, and whether it may destroy is checked against its plans, so the hints that
+clients see cannot lie.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from ceso_mcp.fact import Facts
+from ceso_mcp.plan import Plan
+
+
+class Answer(BaseModel):
+    """A result: closed, so that what is published as its schema is all there is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Operation(BaseModel):
+    """Parameters of one operation; unknown ones are an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    title: ClassVar[str]
+    toolset: ClassVar[str]
+
+    @classmethod
+    def operation_name(cls) -> str:
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+    @classmethod
+    def description(cls) -> str:
+        return inspect.cleandoc(cls.__doc__ or "")
+
+    @classmethod
+    def summary(cls) -> str:
+        return cls.description().split("\n", 1)[0]
+
+
+class Query(Operation):
+    """An operation that only reads."""
+
+    result: ClassVar[type[Answer]]
+
+    async def answer(self, facts: Facts) -> Answer:
+        raise NotImplementedError
+
+
+class Change(Operation):
+    """An operation that changes the host or a repository; it is previewed, then confirmed.
+
+    `may_destroy` must be set by an operation whose plan can contain a step that destroys.
+    """
+
+    may_destroy: ClassVar[bool] = False
+
+    async def plan(self, facts: Facts) -> Plan:
+        """The exact steps, for the host as `facts` describe it; raises Refused when unsafe.
+
+        Pure: the same facts and the same `facts.fixed` give the same plan, byte for byte.
+        """
+        raise NotImplementedError

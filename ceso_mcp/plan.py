@@ -1,0 +1,196 @@
+"""The language of plans: steps, their undo, and the digest that a confirm token is bound to.
+
+A step is one command line, plus where its standard input comes from and where its standard output
+goes; or one action on this machine (committing a backup), which is shown just the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ceso_mcp.fact import Reply
+from ceso_mcp.shell import Captured, Command
+from ceso_mcp.text import Text
+
+Captures = Mapping[str, str]
+
+
+class Stream:
+    """A flow of bytes between a step and this machine; `shown()` names it for the reader."""
+
+    def shown(self) -> str:
+        raise NotImplementedError
+
+
+class Here:
+    """An action on this machine; `shown()` says what it does, `undo_shown()` how it is undone."""
+
+    def shown(self) -> str:
+        raise NotImplementedError
+
+    def undo_shown(self) -> str | None:
+        return None
+
+
+Judge = Callable[[Reply, Captures], None]
+"""Raises a CesoError if the reply does not prove that the step did what it is for."""
+
+
+def exit_zero(reply: Reply, captures: Captures) -> None:
+    """The plain judge: exit status 0."""
+    reply.require("the command")
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """Reads a value from a step's reply for later steps and for the result."""
+
+    name: str
+    read: Callable[[Reply], str]
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """Why a waiting step has to go on waiting."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """Poll a reading command until `done` returns a value (recorded under `name`) or time is up."""
+
+    name: str
+    done: Callable[[Reply], str | NotYet]
+    expects: str
+    timeout_s: float
+    every_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """How a step is taken back.
+
+    `when`: "succeeded" undoes only a step that is known to have worked (its failure changed
+    nothing), "attempted" also one that failed half-way. A step whose outcome is unknown, because
+    the connection broke, is always undone. `done` accepts a reply that proves the thing is gone.
+    """
+
+    commands: tuple[Command, ...]
+    when: Literal["succeeded", "attempted"] = "attempted"
+    done: Judge = exit_zero
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a plan. Exactly one of `command` and `here` is set.
+
+    `reads_only` marks a command that changes nothing; `destroys` one that cannot be undone and
+    removes data. With `keep_on_failure`, a failure here leaves the earlier steps in place: they
+    are the wanted result, and only this last proof of it is missing. `percent` reads progress from
+    a piece of output; `bytes_expected` is the size of a stream, for the same purpose.
+    """
+
+    why: str
+    command: Command | None = None
+    here: Here | None = None
+    stdin: Text | None = None
+    feed: Stream | None = None
+    into: Stream | None = None
+    capture: Capture | None = None
+    until: Until | None = None
+    judge: Judge = exit_zero
+    undo: Undo | None = None
+    reads_only: bool = False
+    destroys: bool = False
+    keep_on_failure: bool = False
+    timeout_s: float = 60.0
+    percent: Callable[[str], float | None] | None = None
+    bytes_expected: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.command is None) == (self.here is None):
+            raise ValueError("a step is either a command or an action here")
+
+    def line(self) -> str:
+        """The exact command line, or the sentence of an action on this machine."""
+        if self.command is not None:
+            return self.command.line
+        assert self.here is not None
+        return f"# here: {self.here.shown()}"
+
+    def document(self) -> dict[str, Any]:
+        """Everything about the step that the digest covers."""
+        doc: dict[str, Any] = {"line": self.line(), "why": self.why}
+        if self.stdin is not None:
+            doc["stdin"] = self.stdin.shown()
+            doc["stdin_sha256"] = self.stdin.digest()
+        if self.feed is not None:
+            doc["stdin_then"] = self.feed.shown()
+        if self.into is not None:
+            doc["stdout_to"] = self.into.shown()
+        if self.capture is not None:
+            doc["captures"] = self.capture.name
+        if self.until is not None:
+            doc["until"] = f"{self.until.expects}, at most {self.until.timeout_s:g} s"
+        if self.undo is not None:
+            doc["undo"] = [command.line for command in self.undo.commands]
+        elif self.here is not None and self.here.undo_shown():
+            doc["undo"] = [f"# here: {self.here.undo_shown()}"]
+        for name in ("reads_only", "destroys", "keep_on_failure"):
+            if getattr(self, name):
+                doc[name] = True
+        return doc
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a plan will cost, as far as can be told. Not part of the digest: free space moves."""
+
+    copy_bytes: int = 0
+    datastore: str | None = None
+    free_bytes_before: int | None = None
+    free_bytes_after: int | None = None
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an operation is about to do, complete.
+
+    `touches` names every object that changes (the blast radius); `before_after` is the difference
+    a reader wants to see; `outcome` becomes the result, with captured words filled in.
+    """
+
+    title: str
+    steps: tuple[Step, ...]
+    touches: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    before_after: tuple[tuple[str, str, str], ...] = ()
+    estimate: Estimate = field(default_factory=Estimate)
+    outcome: Mapping[str, str | int | bool | Captured | Sequence[str] | None] = field(default_factory=dict)
+
+    @property
+    def destructive(self) -> bool:
+        return any(step.destroys for step in self.steps)
+
+    def lines(self) -> list[str]:
+        """The exact lines, in order."""
+        return [step.line() for step in self.steps]
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "title": self.title,
+            "steps": [step.document() for step in self.steps],
+            "touches": list(self.touches),
+            "warnings": list(self.warnings),
+        }
+
+    def digest(self) -> str:
+        """sha256, hex, over everything that would run or be promised."""
+        text = json.dumps(self.document(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,55 @@
+"""Where plans meet hands: what the executor needs from whoever touches host and disk."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from ceso_mcp.fact import HereQuestion, Reply
+from ceso_mcp.plan import Here, Stream
+
+Feed = AsyncIterator[bytes]
+Sink = Callable[[bytes], Awaitable[None]]
+
+
+class Runner(Protocol):
+    """Runs command lines on the host, one at a time or several side by side."""
+
+    async def run(
+        self,
+        line: str,
+        *,
+        stdin: bytes = b"",
+        feed: Feed | None = None,
+        sink: Sink | None = None,
+        timeout_s: float = 60.0,
+    ) -> Reply:
+        """Send exactly `line`; its standard input is `stdin`, then `feed`, then end of file.
+
+        Standard output goes to `sink` if given, else into the reply (bounded). Raises HostFault:
+        code `unreachable`, `auth_failed`, `host_key`, `connection_lost` (the command may or may
+        not have run) or `timeout` (it may still run).
+        """
+        ...
+
+
+class Desk(Protocol):
+    """The side of a plan that happens on this machine: repositories and their streams."""
+
+    async def reply(self, question: HereQuestion) -> Any:
+        """Answer a fact's question about this machine."""
+        ...
+
+    async def perform(self, action: Here, captures: Mapping[str, str]) -> Mapping[str, str]:
+        """Carry out `action`; returns values for the plan's outcome."""
+        ...
+
+    async def undo(self, action: Here) -> None: ...
+
+    def feed(self, stream: Stream) -> Feed: ...
+
+    async def open_sink(self, stream: Stream) -> Sink: ...
+
+    async def close_sink(self, stream: Stream) -> None:
+        """End of the stream: raises if it is short or does not check."""
+        ...

@@ -1,0 +1,57 @@
+"""How the replies of the host's programs are judged."""
+
+from __future__ import annotations
+
+from ceso_mcp.errors import HostFault, StepFailed
+from ceso_mcp.esxi import vmkfstools
+from ceso_mcp.esxi.faults import find_fault, hostd_unavailable
+from ceso_mcp.esxi.power import PowerState, parse_power_state
+from ceso_mcp.fact import Reply
+from ceso_mcp.plan import Captures, NotYet, Until
+
+
+def vmkfstools_worked(reply: Reply, captures: Captures) -> None:
+    """Exit status 0 and no `Failed` anywhere: 100 % alone proves nothing (fact sheet vmkfstools §1.2)."""
+    failure = vmkfstools.failure(reply.output)
+    if failure is not None:
+        raise StepFailed(f"vmkfstools: {failure.cause} ({failure.text})", code="vmkfstools_failed")
+    if not reply.ok:
+        raise StepFailed(
+            f"vmkfstools ended with status {reply.exit_status}: {_tail(reply)}", code="vmkfstools_failed"
+        )
+
+
+def vim_cmd_worked(reply: Reply, captures: Captures) -> None:
+    """Exit status 0 and no fault object; the fault's own message otherwise."""
+    fault = find_fault(reply.output)
+    if reply.ok and fault is None:
+        return
+    if hostd_unavailable(reply.output):
+        raise HostFault("the host's management agent (hostd) does not answer", code="hostd_down")
+    said = f"{fault.type}: {fault.message}" if fault else _tail(reply)
+    raise StepFailed(f"the host said: {said}", code="host_refused")
+
+
+def gone_or_done(*accepted: str) -> object:
+    """A judge for undoing: success, or a text that says the thing is not there any more."""
+
+    def judge(reply: Reply, captures: Captures) -> None:
+        if reply.ok or any(text in reply.output for text in accepted):
+            return
+        reply.require("undoing")
+
+    return judge
+
+
+def until_power(state: PowerState, timeout_s: float) -> Until:
+    """Poll `vmsvc/power.getstate` until the VM is in `state`: success of a command is no proof."""
+
+    def done(reply: Reply) -> str | NotYet:
+        found = parse_power_state(reply.require("asking for the power state"))
+        return found.value if found is state else NotYet(f"the VM is {found.value}")
+
+    return Until("power", done, f"power state {state.value}", timeout_s, every_s=0.5)
+
+
+def _tail(reply: Reply) -> str:
+    return reply.output.strip()[-300:] or "no output"

@@ -1,0 +1,126 @@
+"""A place for a new VM: its folder, its file names, and the checks before anything is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ceso_mcp.errors import Refused
+from ceso_mcp.esxi.esxcli import Volume
+from ceso_mcp.esxi.paths import DatastorePath
+from ceso_mcp.fact import Facts, Reply
+from ceso_mcp.facts.inventory import HostVms
+from ceso_mcp.facts.storage import Datastores, Exists
+from ceso_mcp.fields import file_stem
+from ceso_mcp.plan import Captures, Estimate, Step, Undo
+from ceso_mcp.shell import Glob, sh
+
+MARGIN_BYTES = 256 << 20
+MARGIN_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a new VM goes. All its files begin with `stem`, in `folder`."""
+
+    name: str
+    stem: str
+    volume: Volume
+    folder: DatastorePath
+
+    @property
+    def vmx(self) -> DatastorePath:
+        return self.folder.joined(f"{self.stem}.vmx")
+
+    @property
+    def nvram(self) -> DatastorePath:
+        return self.folder.joined(f"{self.stem}.nvram")
+
+    def disk(self, index: int) -> DatastorePath:
+        suffix = "" if index == 0 else f"_{index}"
+        return self.folder.joined(f"{self.stem}{suffix}.vmdk")
+
+    def estimate(self, copy_bytes: int) -> Estimate:
+        free = self.volume.free_bytes
+        return Estimate(copy_bytes, self.volume.name, free, free - copy_bytes)
+
+    def require_room(self, wanted_bytes: int, what: str) -> None:
+        """Refuse, code `datastore_full`, unless `wanted_bytes` and a margin fit."""
+        margin = max(MARGIN_BYTES, int(wanted_bytes * MARGIN_SHARE))
+        if wanted_bytes + margin > self.volume.free_bytes:
+            raise Refused(
+                f"datastore {self.volume.name!r} has {_gib(self.volume.free_bytes)} free, but {what} needs "
+                f"{_gib(wanted_bytes)} and a margin of {_gib(margin)}",
+                code="datastore_full",
+                hint="free some space or choose another datastore",
+            )
+
+    def claim(self) -> Step:
+        """Make the folder. `mkdir` fails if it exists: of two runs one gets it, and it is empty.
+
+        Undone by removing what begins with our stem and what hostd adds by itself, then the folder;
+        anything else in it is not ours and makes `rmdir` refuse.
+        """
+        return Step(
+            "make the VM's folder",
+            sh("mkdir", self.folder),
+            undo=Undo(
+                (
+                    sh(
+                        "rm",
+                        "-f",
+                        Glob(self.folder.joined(self.stem), "*"),
+                        Glob(self.folder, "/vmware*.log"),
+                        Glob(self.folder, "/vmx-*.vswp"),
+                    ),
+                    sh("rmdir", self.folder),
+                ),
+                when="succeeded",
+                done=_removed,
+            ),
+        )
+
+
+def _removed(reply: Reply, captures: Captures) -> None:
+    if reply.ok or "No such file or directory" in reply.output:
+        return
+    reply.require("removing")
+
+
+async def choose_place(facts: Facts, name: str, datastore: str, vms: HostVms) -> Place:
+    """A free place for a VM called `name`; raises Refused for every way it could collide."""
+    stem = file_stem(name)
+    stores: tuple[Volume, ...]
+    stores = await facts.read(Datastores())
+    volume = next((v for v in stores if v.name == datastore), None)
+    if volume is None:
+        known = ", ".join(repr(v.name) for v in stores) or "none"
+        raise Refused(
+            f"there is no datastore {datastore!r}", code="no_such_datastore", hint=f"datastores here: {known}"
+        )
+    if not volume.mounted:
+        raise Refused(f"datastore {datastore!r} is not mounted", code="datastore_unavailable")
+    same = [vm for vm in vms.vms if vm.name.casefold() == name.casefold()]
+    if same:
+        raise Refused(
+            f"a VM called {same[0].name!r} exists already", code="name_taken", hint="choose another name"
+        )
+    folder = DatastorePath(datastore, stem)
+    if await facts.read(Exists(folder)):
+        raise Refused(
+            f"the folder {folder} exists already, though no VM of that name is registered",
+            code="folder_exists",
+            hint="it may be what is left of another VM; look at it, or choose another name",
+        )
+    return Place(name, stem, volume, folder)
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB"
+
+
+def portgroup_problem(wanted: str, known: Any) -> Refused:
+    names = ", ".join(repr(p.name) for p in known)
+    return Refused(
+        f"there is no portgroup {wanted!r}", code="no_such_portgroup", hint=f"portgroups here: {names}"
+    )
