@@ -26,7 +26,7 @@ from ceso_mcp.errors import CesoError, InvalidArguments, Refused, StepFailed, To
 from ceso_mcp.execute import Execution
 from ceso_mcp.fact import Fixed
 from ceso_mcp.gather import HostFacts
-from ceso_mcp.jobs import Job, Jobs
+from ceso_mcp.jobs import Job, Jobs, Spawn, spawn_worker
 from ceso_mcp.operation import Answer, Change, Operation, Query
 from ceso_mcp.plan import Plan
 from ceso_mcp.ports import Runner
@@ -40,8 +40,9 @@ Consent = Literal["terminal", "dialog", "token"]
 class Ceso:
     """One host, one configuration. Touches no host before the first question to it."""
 
-    def __init__(self, config: Config, *, runner: Runner | None = None) -> None:
+    def __init__(self, config: Config, *, runner: Runner | None = None, spawn: Spawn = spawn_worker) -> None:
         self.config = config
+        self._spawn = spawn
         self.redactor = Redactor()
         self._state = private_directory(config.state_dir or state_root())
         self.audit = AuditLog(self._state / "audit", self.redactor)
@@ -53,7 +54,7 @@ class Ceso:
     @property
     def jobs(self) -> Jobs:
         if self._jobs is None:
-            self._jobs = Jobs(self._state / "jobs")
+            self._jobs = Jobs(self._state / "jobs", self._spawn)
         return self._jobs
 
     @property
@@ -88,7 +89,7 @@ class Ceso:
         self._require_allowed(type(query))
         arguments = query.model_dump(mode="json", exclude_defaults=True)
         self.audit.record("query", actor, operation=query.operation_name(), arguments=arguments)
-        desk = RepositoryDesk(self.config.backup, self.redactor)
+        desk = self._desk()
         return await query.answer(HostFacts(self.runner, desk, _draw()))
 
     # -- changing: preview and confirm ----------------------------------------------------------
@@ -195,7 +196,7 @@ class Ceso:
         change = model.model_validate(pending.arguments)
         assert isinstance(change, Change)
         fixed = Fixed(pending.now, bytes.fromhex(pending.seed_hex))
-        desk = RepositoryDesk(self.config.backup, self.redactor)
+        desk = self._desk()
         with self._only_writer():
             progress("looking at the host again", 0.0)
             plan = await self._plan_again(change, fixed, pending, actor, desk)
@@ -236,8 +237,11 @@ class Ceso:
 
     # -- inside ----------------------------------------------------------------------------------
 
+    def _desk(self) -> RepositoryDesk:
+        return RepositoryDesk(self.config.backup, self.redactor, self.wait)
+
     async def _plan(self, change: Change, fixed: Fixed) -> Plan:
-        desk = RepositoryDesk(self.config.backup, self.redactor)
+        desk = self._desk()
         plan = await change.plan(HostFacts(self.runner, desk, fixed))
         if plan.destructive and not change.may_destroy:
             raise AssertionError(f"{change.operation_name()} destroys, but does not say that it may")

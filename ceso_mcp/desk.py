@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +25,14 @@ from ceso_mcp.backup.actions import (
 from ceso_mcp.config import BackupSection
 from ceso_mcp.errors import RepositoryFault
 from ceso_mcp.fact import HereQuestion
+from ceso_mcp.facts.work import JobState
 from ceso_mcp.plan import Here, Stream
 from ceso_mcp.ports import Feed, Sink
 from ceso_mcp.redact import Redactor
 from ceso_mcp.secrets import read_secret
 
 FILE_LIMIT_BYTES = 16 << 20
+WaitForJob = Callable[[str, float], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,9 @@ class RepositoryStatus:
 class RepositoryDesk:
     """A `Desk` over one local repository. Blocking work runs in threads."""
 
-    def __init__(self, backup: BackupSection, redactor: Redactor) -> None:
+    def __init__(self, backup: BackupSection, redactor: Redactor, wait_for_job: WaitForJob) -> None:
         self._backup = backup
+        self._wait_for_job = wait_for_job
         self._redactor = redactor
         self._writer: Any = None
         self._disks: dict[int, Any] = {}
@@ -57,6 +60,8 @@ class RepositoryDesk:
     # -- questions ---------------------------------------------------------------------------
 
     async def reply(self, question: HereQuestion) -> Any:
+        if isinstance(question, JobState):
+            return await self._wait_for_job(question.job_id, question.wait_seconds)
         return await asyncio.to_thread(self._answer, question)
 
     def _answer(self, question: HereQuestion) -> Any:
@@ -126,9 +131,10 @@ class RepositoryDesk:
                     esxi_build=commit.esxi_build,
                     kind=commit.kind,
                     not_included=commit.not_included,
+                    state="partial" if commit.not_included else "complete",
                 )
                 self._writer = None
-                return {"stored_bytes": str(manifest.stored_bytes), "data_bytes": str(manifest.data_bytes)}
+                return {"stored_bytes": str(manifest.stored_bytes), "data_bytes": str(manifest.raw_bytes)}
         raise TypeError(f"cannot perform {type(action).__name__}")
 
     async def undo(self, action: Here) -> None:

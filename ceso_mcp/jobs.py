@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -51,10 +51,29 @@ class Job:
         return self.state != "running"
 
 
+Spawn = Callable[[str, Path, Mapping[str, str]], int]
+
+
+def spawn_worker(job_id: str, log: Path, environment: Mapping[str, str]) -> int:
+    """Start the worker of a job in a session of its own, so that it outlives us; returns its pid."""
+    with open(log, "ab") as stderr:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "ceso_mcp", "worker", job_id],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            start_new_session=True,
+            env={**os.environ, **environment},
+        )
+    worker.returncode = 0  # it is meant to outlive us: not a child to wait for
+    return worker.pid
+
+
 class Jobs:
     """The list of jobs in `directory`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, spawn: Spawn = spawn_worker) -> None:
+        self._spawn = spawn
         self._directory = private_directory(directory)
         self._path = self._directory / "jobs.sqlite"
         try:
@@ -87,17 +106,8 @@ class Jobs:
             )
         finally:
             db.close()
-        with open(self._directory / "worker.log", "ab") as log:
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "ceso_mcp", "worker", job_id],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                start_new_session=True,
-                env={**os.environ, **environment},
-            )
-        self._update(job_id, pid=worker.pid, pid_start=process_start(worker.pid))
-        worker.returncode = 0  # it is meant to outlive us: not a child to wait for
+        pid = self._spawn(job_id, self._directory / "worker.log", environment)
+        self._update(job_id, pid=pid, pid_start=process_start(pid))
         return job_id
 
     def request(self, job_id: str) -> dict[str, Any]:

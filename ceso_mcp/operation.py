@@ -46,8 +46,9 @@ class Operation(BaseModel):
 
 
 class Query(Operation):
-    """An operation that only reads."""
+    """An operation that only reads. A `long` one may outlast a call, so surfaces run it as a job."""
 
+    long: ClassVar[bool] = False
     result: ClassVar[type[Answer]]
 
     async def answer(self, facts: Facts) -> Answer:

@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import re
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ceso_mcp.backup.pack import Frame
+from ceso_mcp.backup.sums import DIGEST_BYTES, Sums
 from ceso_mcp.errors import Unreadable
 
 _LINE = re.compile(rb"(0|[1-9][0-9]{0,18}) ([1-9][0-9]{0,18}) (0|[1-9][0-9]{0,9}) (0|[1-9][0-9]{0,18})\Z")
@@ -131,3 +134,44 @@ def _fault(
     if run.raw_offset + run.length > pack_raw_bytes[run.pack]:
         return "a run ends beyond its pack"
     return None
+
+
+class Piece(NamedTuple):
+    """The part of a run that lies in one frame: `length` bytes after the frame's first `skip`."""
+
+    frame: int
+    skip: int
+    length: int
+    offset: int
+
+
+def pieces(run: Run, frames: Sequence[Frame], starts: Sequence[int], block_bytes: int) -> Iterator[Piece]:
+    """Cut a run at the borders of its pack's frames; `starts` are the frames' raw starts.
+
+    Raises Unreadable if the frames do not hold the run, or a border cuts a block in two.
+    """
+    at, offset = run.raw_offset, run.offset
+    end = run.raw_offset + run.length
+    while at < end:
+        number = bisect_right(starts, at) - 1
+        frame = frames[number] if number >= 0 else None
+        if frame is None or at >= frame.raw_start + frame.raw_bytes:
+            raise Unreadable("pack", "its frames do not hold what the block map says")
+        length = min(end, frame.raw_start + frame.raw_bytes) - at
+        if offset % block_bytes:
+            raise Unreadable("pack", "a frame ends inside a block")
+        yield Piece(number, at - frame.raw_start, length, offset)
+        at, offset = at + length, offset + length
+
+
+def unmapped_data(block_map: BlockMap, sums: Sums) -> list[tuple[int, int]]:
+    """(offset, length) of stretches that are in no run though their digests are not those of zeros."""
+    found = []
+    reached = 0
+    for start, end in [*((run.offset, run.end) for run in block_map), (sums.capacity_bytes, 0)]:
+        first, last = (-(-edge // sums.block_bytes) * DIGEST_BYTES for edge in (reached, start))
+        # bytes.count runs at memory speed; a loop over millions of digests would not
+        if sums.digests.count(0, first, last) != last - first:
+            found.append((reached, start - reached))
+        reached = end
+    return found

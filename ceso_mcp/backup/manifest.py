@@ -6,7 +6,6 @@ written last, after everything it names is safe.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal, NamedTuple, Self
 
@@ -16,8 +15,8 @@ from ceso_mcp.backup.names import BackupId, kept_file_name
 from ceso_mcp.backup.sums import block_bytes_for, frame_bytes_for
 from ceso_mcp.errors import CesoError
 
-FORMAT = "ceso-backup"
-VERSION = 1
+FORMAT: Literal["ceso-backup"] = "ceso-backup"
+VERSION: Literal[1] = 1
 
 
 def _utc(moment: datetime) -> datetime:
@@ -69,9 +68,8 @@ class PackRef(NamedTuple):
 class DiskRecord(Record):
     """One disk. `node` is its place in the VM (`scsi0:0`), `file_name` its descriptor's name.
 
-    `descriptor` holds what a faithful restore needs of the VMDK descriptor (`createType`, `ddb.…`);
-    `data_bytes` counts the bytes in blocks that are not zero; a pack may hold more than this disk
-    uses of it.
+    `descriptor` is the text of its VMDK descriptor as it was; `data_bytes` counts the bytes in
+    blocks that are not zero. A pack may hold more than this disk uses of it.
     """
 
     index: Annotated[int, Field(ge=0, lt=1000)]
@@ -80,7 +78,7 @@ class DiskRecord(Record):
     capacity_bytes: Bytes
     block_bytes: Bytes
     frame_bytes: Bytes
-    descriptor: Mapping[str, str]
+    descriptor: str
     data_bytes: Bytes
     map: StoredObject
     sums: StoredObject
@@ -178,6 +176,11 @@ class Manifest(Record):
         if self.stored_bytes != sum(self.stored_objects().values()):
             raise ValueError("the stored total is not the sum of its parts")
         return self
+
+    @property
+    def data_bytes(self) -> int:
+        """Bytes of all disks in blocks that are not zero."""
+        return sum(disk.data_bytes for disk in self.disks)
 
     @property
     def backup_id(self) -> BackupId:

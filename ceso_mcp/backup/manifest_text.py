@@ -59,7 +59,7 @@ def _lay_out(value: Any, depth: int) -> str:
         return json.dumps(value, ensure_ascii=False)
     pad = "\n" + " " * (depth + 1)
     if isinstance(value, dict):
-        inner = ("%s: %s" % (json.dumps(k), _lay_out(v, depth + 1)) for k, v in value.items())
+        inner = (f"{json.dumps(k)}: {_lay_out(v, depth + 1)}" for k, v in value.items())
         return "{" + pad + f",{pad}".join(inner) + "\n" + " " * depth + "}"
     inner = (_lay_out(item, depth + 1) for item in value)
     return "[" + pad + f",{pad}".join(inner) + "\n" + " " * depth + "]"

@@ -1,1 +1,1 @@
-
+"""Formats of ESXi: what its files and programs say. Pure."""

@@ -1,1 +1,1 @@
-
+"""Facts: one file a noun, each a reading command and its parser."""

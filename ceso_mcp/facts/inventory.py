@@ -7,7 +7,8 @@ imitate (fact sheet vim-cmd §2).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ceso_mcp.errors import HostFault, Refused, Unreadable
@@ -32,6 +33,7 @@ class Vm:
     power: Power
     vmx: Vmx | None
     problem: str = ""
+    volume_names: Mapping[str, str] = field(default_factory=dict, hash=False, compare=False)
 
     @property
     def folder(self) -> DatastorePath:
@@ -55,8 +57,14 @@ class Vm:
         return {nic.mac.lower() for nic in self.vmx.nics() if nic.mac}
 
     def disk_paths(self) -> tuple[DatastorePath, ...]:
-        """Descriptors that the .vmx names, in order."""
-        return tuple(self.folder.sibling_of_folder(d.file_name) for d in self.readable.disks())
+        """Descriptors that the .vmx names, in order, each with its datastore's name."""
+        return tuple(self.located(disk.file_name) for disk in self.readable.disks())
+
+    def located(self, file_name: str) -> DatastorePath:
+        """What a file name in the .vmx means; a volume's UUID in it is replaced by its name."""
+        path = self.folder.resolve(file_name)
+        name = self.volume_names.get(path.datastore)
+        return DatastorePath(name, path.path) if name else path
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +118,16 @@ class Inventory(Fact[HostVms]):
         listed = [(row, row.file) for row in rows if row.file is not None]
         replies = yield [sh("cat", path) for _, path in listed]
         vms = [
-            _vm(row.vmid, row.name, path, reply, path.posix() in on)
+            _vm(row.vmid, row.name, path, reply, path.posix() in on, names)
             for (row, path), reply in zip(listed, replies, strict=True)
         ]
         vms.sort(key=lambda vm: vm.vmid)
         return HostVms(tuple(vms), tuple(invalid))
 
 
-def _vm(vmid: int, row_name: str, path: DatastorePath, reply: Reply, on: bool) -> Vm:
+def _vm(
+    vmid: int, row_name: str, path: DatastorePath, reply: Reply, on: bool, names: Mapping[str, str]
+) -> Vm:
     if not reply.ok:
         return Vm(
             vmid, row_name, path, "on" if on else "off", None, reply.output.strip()[-200:] or "unreadable"
@@ -128,7 +138,7 @@ def _vm(vmid: int, row_name: str, path: DatastorePath, reply: Reply, on: bool) -
     except Unreadable as error:
         return Vm(vmid, row_name, path, "on" if on else "off", None, error.message)
     suspended = not on and bool(vmx.get("checkpoint.vmState"))
-    return Vm(vmid, name, path, "on" if on else "suspended" if suspended else "off", vmx)
+    return Vm(vmid, name, path, "on" if on else "suspended" if suspended else "off", vmx, "", names)
 
 
 def _named(config_file: str, names: dict[str, str]) -> str:

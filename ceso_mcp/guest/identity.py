@@ -17,7 +17,6 @@ SEED_BYTES = 32
 STATIC_MAC_COUNT = 0x400000
 _DRAWS = 64
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
-_BIOS_UUID = re.compile(r"(?:[0-9a-f]{2} ){7}[0-9a-f]{2}-(?:[0-9a-f]{2} ){7}[0-9a-f]{2}")
 
 
 def bios_uuid(seed: bytes, label: str) -> str:
@@ -71,11 +70,6 @@ def mac_address(text: str) -> str:
     if mac == "00:00:00:00:00:00":
         raise ValueError("a NIC's MAC address must not be all zeros")
     return mac
-
-
-def is_bios_uuid(text: str) -> bool:
-    """Whether `text` has the form that a `.vmx` uses for `uuid.bios`, in lower case."""
-    return _BIOS_UUID.fullmatch(text) is not None
 
 
 def _static(number: int) -> str:

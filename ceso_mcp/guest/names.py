@@ -19,13 +19,16 @@ _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _TIME_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*[a-z0-9.+](?:=[A-Za-z0-9][A-Za-z0-9.+:~-]*)?")
 
-# Users and groups that Debian's base-passwd makes on every system. cloud-init skips the creation of
-# a user that exists, and useradd refuses a name that is already a group's.
-_TAKEN_USERS = frozenset(
+# Users and groups of Debian's base-passwd, and accounts of an Ubuntu server's own services. cloud-init
+# skips the creation of a user that exists, and useradd refuses a name that is already a group's.
+_SYSTEM_NAMES = (
     "daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc gnats nobody _apt "
     "adm tty disk kmem dialout fax voice cdrom floppy tape sudo audio dip operator src shadow utmp "
-    "video sasl plugdev staff users nogroup".split()
+    "video sasl plugdev staff users nogroup netdev input kvm render "
+    "systemd-network systemd-resolve systemd-timesync systemd-journal messagebus syslog sshd polkitd "
+    "landscape pollinate uuidd tcpdump tss lxd usbmux fwupd-refresh dhcpcd"
 )
+_TAKEN_USERS = frozenset(_SYSTEM_NAMES.split())
 
 # Letters that Unicode does not decompose into a base letter and a mark.
 _SPELLED = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})

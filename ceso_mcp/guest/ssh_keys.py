@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import unicodedata
 
 RSA_BITS_MIN = 2048
@@ -43,11 +44,10 @@ def ssh_public_key(text: str) -> str:
     line = text.strip(" \t\r\n")
     if "\n" in line or "\r" in line:
         raise ValueError("an SSH key is one line: give several keys as several items")
-    words = line.replace("\t", " ").split(" ", 2)
-    words = [words[0], *" ".join(words[1:]).strip(" ").split(" ", 1)] if len(words) > 1 else words
+    words = re.split(r"[ \t]+", line, maxsplit=2)
     if len(words) < 2:
         raise ValueError("an SSH key is its type, a space and its base64 text")
-    kind, encoded, comment = words[0], words[1], (words[2].strip(" ") if len(words) > 2 else "")
+    kind, encoded, comment = words[0], words[1], "".join(words[2:])
     _check_kind(kind)
     if any(unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") for char in comment):
         raise ValueError("the comment of an SSH key must not hold control or invisible characters")

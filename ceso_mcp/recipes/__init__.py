@@ -1,1 +1,1 @@
-
+"""Recipes: sequences of steps that several operations share."""

@@ -32,17 +32,6 @@ def vim_cmd_worked(reply: Reply, captures: Captures) -> None:
     raise StepFailed(f"the host said: {said}", code="host_refused")
 
 
-def gone_or_done(*accepted: str) -> object:
-    """A judge for undoing: success, or a text that says the thing is not there any more."""
-
-    def judge(reply: Reply, captures: Captures) -> None:
-        if reply.ok or any(text in reply.output for text in accepted):
-            return
-        reply.require("undoing")
-
-    return judge
-
-
 def until_power(state: PowerState, timeout_s: float) -> Until:
     """Poll `vmsvc/power.getstate` until the VM is in `state`: success of a command is no proof."""
 

@@ -76,12 +76,13 @@ class Place:
                     sh("rmdir", self.folder),
                 ),
                 when="succeeded",
-                done=_removed,
+                done=removed,
             ),
         )
 
 
-def _removed(reply: Reply, captures: Captures) -> None:
+def removed(reply: Reply, captures: Captures) -> None:
+    """Judge of removing: done, or the thing was not there."""
     if reply.ok or "No such file or directory" in reply.output:
         return
     reply.require("removing")

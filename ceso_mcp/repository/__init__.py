@@ -1,1 +1,8 @@
+"""What keeps backups: repositories, sealing, and the places (targets) that hold their objects."""
 
+from __future__ import annotations
+
+from ceso_mcp.repository.repository import DamagedBackup, Listing, LocalRepository, Repository
+from ceso_mcp.repository.targets.local import free_bytes
+
+__all__ = ["DamagedBackup", "Listing", "LocalRepository", "Repository", "free_bytes"]

@@ -1,1 +1,1 @@
-
+"""Surfaces: the ways in. They translate and decide nothing."""

@@ -1,0 +1,70 @@
+"""The programs in the make-believe host's `/bin` that are not busybox applets, as texts."""
+
+from __future__ import annotations
+
+_HEAD = '#!/bin/python3 -IS\nimport sys\nsys.path.insert(0, "/usr/lib/vmware/lab")\n'
+_REMOTE = _HEAD + 'from disks.wire import run_remote\nsys.exit(run_remote("{name}", sys.argv[1:]))\n'
+_VMKFSTOOLS = _HEAD + "from disks.vmkfstools import main\nmain(sys.argv[1:])\n"
+
+_NOHUP = """#!/bin/sh
+[ $# -gt 0 ] || { echo "BusyBox v1.29.3 multi-call binary." >&2; exit 127; }
+trap '' HUP
+[ -t 0 ] && exec </dev/null
+[ -t 1 ] && exec >>nohup.out
+[ -t 2 ] && exec 2>&1
+exec "$@"
+"""
+
+_UNAME = """#!/bin/sh
+name=$(hostname); release={release}; version='{version}'
+case "$1" in
+''|-s) echo VMkernel;;
+-n) echo "$name";;
+-r) echo "$release";;
+-v) echo "$version";;
+-m|-p|-i) echo x86_64;;
+-o) echo ESXi;;
+*) echo "VMkernel $name $release $version x86_64 x86_64 x86_64 ESXi";;
+esac
+"""
+
+# POSIX cksum: the CRC is not reflected, zlib's is; reversing the bits of every byte turns one into the other.
+_CKSUM = (
+    _HEAD
+    + """import zlib
+REVERSE = bytes(int(f"{n:08b}"[::-1], 2) for n in range(256))
+def total(file):
+    crc, size = 0, 0
+    def add(crc, data):
+        return zlib.crc32(data.translate(REVERSE), crc ^ 0xFFFFFFFF) ^ 0xFFFFFFFF
+    while chunk := file.read(1 << 20):
+        crc, size = add(crc, chunk), size + len(chunk)
+    length = size
+    while length:
+        crc, length = add(crc, bytes([length & 255])), length >> 8
+    return int(f"{crc ^ 0xFFFFFFFF:032b}"[::-1], 2), size
+status = 0
+if len(sys.argv) == 1:
+    print("%d %d" % total(sys.stdin.buffer))
+for name in sys.argv[1:]:
+    try:
+        with open(name, "rb") as file:
+            print("%d %d %s" % (*total(file), name))
+    except OSError as error:
+        print(f"cksum: {name}: {error.strerror}", file=sys.stderr)
+        status = 1
+sys.exit(status)
+"""
+)
+
+
+def texts(release: str, version: str) -> dict[str, str]:
+    """File name to content; all go to `/bin`, executable. `release` is like `8.0.3`."""
+    remote = ("vim-cmd", "esxcli", "localcli", "vmware", "df")
+    return {
+        **{name: _REMOTE.format(name=name) for name in remote},
+        "vmkfstools": _VMKFSTOOLS,
+        "nohup": _NOHUP,
+        "uname": _UNAME.format(release=release, version=version),
+        "cksum": _CKSUM,
+    }

@@ -1,0 +1,251 @@
+"""Snapshots: the `.vmsd` file, the `.vmsn` files and the deltas (fact sheet vmkfstools-and-files §6)."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ceso_mcp.lab import vmx
+from ceso_mcp.lab.disks import operations
+from ceso_mcp.lab.disks.chain import links
+from ceso_mcp.lab.disks.descriptor import load, store
+from ceso_mcp.lab.disks.fault import DiskFault
+from ceso_mcp.lab.dump import fault
+from ceso_mcp.lab.inventory import Inventory
+from ceso_mcp.lab.power import Power
+from ceso_mcp.lab.result import Faulted
+from ceso_mcp.lab.storage import Storage
+from ceso_mcp.lab.vmx import Settings
+from ceso_mcp.lab.world import OFF, ON, Vm
+
+VMSN_BYTES = 18529
+
+
+@dataclass
+class Snapshot:
+    """One entry of the `.vmsd`; `created_us` is in microseconds since 1970, `parent` 0 at the root."""
+
+    uid: int
+    parent: int
+    file: str
+    name: str
+    description: str
+    created_us: int
+    on: bool
+    disks: dict[str, str] = field(default_factory=dict)
+
+
+def gone(text: str) -> Faulted:
+    return Faulted(fault("vim.fault.NotFound", "Unable to find a snapshot corresponding to " + text))
+
+
+def failed(text: str) -> Faulted:
+    return Faulted(fault("vim.fault.FileFault", text, file=""))
+
+
+class Snapshots:
+    """Snapshot operations on the VMs of one world."""
+
+    def __init__(self, storage: Storage, inventory: Inventory, power: Power) -> None:
+        self._storage = storage
+        self._inventory = inventory
+        self._power = power
+
+    def _vmsd(self, vm: Vm) -> Path:
+        return Path(self._storage.here(vm.path)).with_suffix(".vmsd")
+
+    def read(self, vm: Vm) -> tuple[list[Snapshot], int, int]:
+        """The snapshots in file order, the current uid (0: none) and the last uid given."""
+        try:
+            settings = vmx.load(self._vmsd(vm))
+        except (OSError, ValueError):
+            return [], 0, 0
+        found = []
+        for number in range(int(settings.get("snapshot.numSnapshots", "0"))):
+            key = f"snapshot{number}."
+            low = int(settings.get(key + "createTimeLow", "0")) & 0xFFFFFFFF
+            disks = {
+                settings.get(f"{key}disk{disk}.node"): settings.get(f"{key}disk{disk}.fileName")
+                for disk in range(int(settings.get(key + "numDisks", "0")))
+            }
+            found.append(
+                Snapshot(
+                    uid=int(settings.get(key + "uid")),
+                    parent=int(settings.get(key + "parent", "0")),
+                    file=settings.get(key + "filename"),
+                    name=settings.get(key + "displayName"),
+                    description=settings.get(key + "description"),
+                    created_us=int(settings.get(key + "createTimeHigh", "0")) << 32 | low,
+                    on=settings.get(key + "type") == "1",
+                    disks=disks,
+                )
+            )
+        current = int(settings.get("snapshot.current", "0"))
+        return found, current, int(settings.get("snapshot.lastUID", "0"))
+
+    def _write(self, vm: Vm, snapshots: list[Snapshot], current: int, last: int) -> None:
+        settings = Settings([(".encoding", "UTF-8"), ("snapshot.lastUID", str(last))])
+        if current:
+            settings["snapshot.current"] = str(current)
+        for number, item in enumerate(snapshots):
+            key = f"snapshot{number}."
+            settings[key + "uid"] = str(item.uid)
+            settings[key + "filename"] = item.file
+            if item.parent:
+                settings[key + "parent"] = str(item.parent)
+            settings[key + "displayName"] = item.name
+            settings[key + "description"] = item.description
+            if item.on:
+                settings[key + "type"] = "1"
+            low = item.created_us & 0xFFFFFFFF
+            settings[key + "createTimeHigh"] = str(item.created_us >> 32)
+            settings[key + "createTimeLow"] = str(low - (1 << 32) if low >> 31 else low)
+            settings[key + "numDisks"] = str(len(item.disks))
+            for disk, (node, name) in enumerate(item.disks.items()):
+                settings[f"{key}disk{disk}.fileName"] = name
+                settings[f"{key}disk{disk}.node"] = node
+        settings["snapshot.numSnapshots"] = str(len(snapshots))
+        vmx.store(self._vmsd(vm), settings, mode=0o644)
+
+    def _in_snapshots(self, vm: Vm) -> dict[str, str]:
+        """Node to file name of the disks that a snapshot takes in: independent ones are left out."""
+        settings = vm.settings
+        return {
+            node: settings.get(f"{node}.fileName")
+            for node in self._storage.disk_paths(vm)
+            if not settings.get(f"{node}.mode").lower().startswith("independent")
+        }
+
+    def _new_links(self, vm: Vm) -> dict[str, str]:
+        """A fresh delta above every disk's link in use; returns node to the new file name."""
+        made: dict[str, str] = {}
+        for node, name in self._in_snapshots(vm).items():
+            path = self._storage.here(self._storage.beside(vm, name))
+            chain = links(path, self._storage.here)
+            stem = os.path.basename(chain[-1].path).removesuffix(".vmdk")
+            folder = os.path.dirname(path)
+            number = 1
+            while os.path.lexists(f"{folder}/{stem}-{number:06d}.vmdk"):
+                number += 1
+            child = f"{stem}-{number:06d}.vmdk"
+            operations.branch(path, f"{folder}/{child}", os.path.basename(path))
+            prefix = os.path.dirname(name)
+            made[node] = f"{prefix}/{child}" if prefix else child
+        return made
+
+    def _switch(self, vm: Vm, names: dict[str, str]) -> None:
+        settings = vm.settings
+        for node, name in names.items():
+            settings[f"{node}.fileName"] = name
+        vm.config = settings.pairs()
+        self._power.write_config(vm)
+        self._power.relock(vm)
+        self._inventory.save()
+
+    def create(self, vm: Vm, name: str, description: str) -> Snapshot:
+        """Freeze the links in use and go on in new deltas; memory is not kept (assumed: flag ignored)."""
+        snapshots, current, last = self.read(vm)
+        frozen = self._in_snapshots(vm)
+        stem = Path(vm.path).stem
+        made = Snapshot(
+            uid=last + 1,
+            parent=current,
+            file=f"{stem}-Snapshot{last + 1}.vmsn",
+            name=name,
+            description=description,
+            created_us=time.time_ns() // 1000,
+            on=vm.state == ON,
+            disks=frozen,
+        )
+        try:
+            names = self._new_links(vm)
+        except DiskFault as trouble:
+            raise failed(trouble.text) from None
+        state = b"\xd0\xbe\xd0\xbe" + bytes(1020) + vm.settings.render().encode("utf-8", "surrogateescape")
+        place = self._vmsd(vm).with_name(made.file)
+        place.write_bytes(state.ljust(VMSN_BYTES, b"\0"))
+        place.chmod(0o600)
+        self._switch(vm, names)
+        self._write(vm, [*snapshots, made], made.uid, made.uid)
+        return made
+
+    def remove(self, vm: Vm, uid: int, *, children: bool = False) -> None:
+        """Delete one snapshot: what its frozen links' children hold goes down into them."""
+        snapshots, current, last = self.read(vm)
+        chosen = next((item for item in snapshots if item.uid == uid), None)
+        if chosen is None:
+            raise gone(str(uid))
+        below = [item.uid for item in snapshots if item.parent == uid]
+        if children:
+            for child in below:
+                self.remove(vm, child, children=True)
+            self.remove(vm, uid)
+            return
+        if len(below) + (current == uid) > 1:
+            raise failed("A snapshot with several branches cannot be removed alone in this lab.")
+        for item in snapshots:
+            if item.parent == uid:
+                item.parent = chosen.parent
+        left = [item for item in snapshots if item.uid != uid]
+        self._write(vm, left, chosen.parent if current == uid else current, last)
+        self._vmsd(vm).with_name(chosen.file).unlink(missing_ok=True)
+        for node, name in chosen.disks.items():
+            self._merge_into(vm, node, name, left)
+
+    def _merge_into(self, vm: Vm, node: str, name: str, left: list[Snapshot]) -> None:
+        """Merge the child of the frozen link `name` into it and let everybody above name it."""
+        place = self._storage.here
+        top_name = vm.settings.get(f"{node}.fileName")
+        frozen = os.path.realpath(place(self._storage.beside(vm, name)))
+        chain = links(place(self._storage.beside(vm, top_name)), place)
+        paths = [os.path.realpath(link.path) for link in chain]
+        if frozen not in paths or paths.index(frozen) == 0:
+            return
+        at = paths.index(frozen)
+        child = chain[at - 1].path
+        self._power.locks.release(f"vm:{vm.vmid}")
+        operations.merge(child, place)
+        merged = load(chain[at].path)
+        if at >= 2:
+            grandchild = load(chain[at - 2].path)
+            grandchild.parent_hint = os.path.basename(chain[at].path)
+            grandchild.parent_cid = merged.cid
+            store(chain[at - 2].path, grandchild)
+        for item in left:
+            kept = item.disks.get(node)
+            if kept and os.path.realpath(place(self._storage.beside(vm, kept))) == os.path.realpath(child):
+                item.disks[node] = name
+        snapshots, current, last = self.read(vm)
+        by_uid = {item.uid: item for item in left}
+        for item in snapshots:
+            item.disks = by_uid[item.uid].disks
+        self._write(vm, snapshots, current, last)
+        self._switch(vm, {node: name} if at == 1 else {})
+
+    def remove_all(self, vm: Vm) -> None:
+        while True:
+            snapshots, _, _ = self.read(vm)
+            if not snapshots:
+                return
+            self.remove(vm, next(item.uid for item in snapshots if item.parent == 0), children=False)
+
+    def revert(self, vm: Vm, uid: int) -> None:
+        """Throw the deltas in use away and start new ones above the snapshot's links; the VM ends off."""
+        snapshots, _, last = self.read(vm)
+        chosen = next((item for item in snapshots if item.uid == uid), None)
+        if chosen is None:
+            raise gone(str(uid))
+        if vm.state != OFF:
+            self._power.switch_off(vm)
+        needed = {name for item in snapshots for name in item.disks.values()}
+        for node, name in self._in_snapshots(vm).items():
+            if name not in needed and node in chosen.disks:
+                operations.delete(self._storage.here(self._storage.beside(vm, name)))
+        settings = vm.settings
+        for node, name in chosen.disks.items():
+            settings[f"{node}.fileName"] = name
+        vm.config = settings.pairs()
+        self._switch(vm, self._new_links(vm))
+        self._write(vm, snapshots, uid, last)

@@ -1,0 +1,120 @@
+"""The SSH server: the algorithms, log-ins and limits of ESXi 8's sshd (transcript shell-sshd-config-1)."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncssh
+
+from ceso_mcp.lab import keys
+from ceso_mcp.lab.exec_session import ExecSession
+
+if TYPE_CHECKING:
+    from ceso_mcp.lab.exec_session import Machine
+
+KEX = (
+    "ecdh-sha2-nistp256",
+    "ecdh-sha2-nistp384",
+    "ecdh-sha2-nistp521",
+    "diffie-hellman-group-exchange-sha256",
+    "diffie-hellman-group16-sha512",
+    "diffie-hellman-group18-sha512",
+    "diffie-hellman-group14-sha256",
+)
+CIPHERS = ("aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "aes256-ctr", "aes192-ctr", "aes128-ctr")
+MACS = ("hmac-sha2-256", "hmac-sha2-512")
+# Ed25519 is refused without a reason in FIPS mode (shell-ssh-ed25519-denied-1).
+USER_KEYS = (
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-256",
+    "rsa-sha2-512",
+)
+SESSIONS_PER_CONNECTION = 10
+WINDOW_BYTES = 2 << 20
+PACKET_BYTES = 256 << 10
+
+
+class Server(asyncssh.SSHServer):
+    """One connection: `root` by the client key of the lab, or by its password over keyboard-interactive."""
+
+    def __init__(self, machine: Machine, key_folder: Path) -> None:
+        self._machine = machine
+        self._client_key = asyncssh.read_public_key(str(key_folder / f"{keys.CLIENT_KEY}.pub"))
+        self._password = (key_folder / keys.PASSWORD).read_text()
+        self._connection: asyncssh.SSHServerConnection | None = None
+        self.open_sessions = 0
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
+        conn.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def begin_auth(self, username: str) -> bool:
+        if self._connection is not None and self._machine.banner:
+            self._connection.send_auth_banner(self._machine.banner)
+        return True
+
+    def public_key_auth_supported(self) -> bool:
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        return username == "root" and key.public_data == self._client_key.public_data
+
+    def password_auth_supported(self) -> bool:
+        return False
+
+    def kbdint_auth_supported(self) -> bool:
+        return True
+
+    async def get_kbdint_challenge(
+        self, username: str, lang: str, submethods: str
+    ) -> asyncssh.misc.DefTuple[object] | tuple[str, str, str, list[tuple[str, bool]]]:
+        if self._machine.latency_s:
+            await asyncio.sleep(self._machine.latency_s)
+        return "", "", "", [("Password: ", False)]
+
+    def validate_kbdint_response(self, username: str, responses: object) -> bool:
+        return username == "root" and list(responses) == [self._password]  # type: ignore[call-overload]
+
+    def session_requested(self) -> ExecSession | bool:
+        if self.open_sessions >= SESSIONS_PER_CONNECTION or self._connection is None:
+            return False
+        self.open_sessions += 1
+        return ExecSession(self._machine, self._connection, self._session_ended)
+
+    def _session_ended(self) -> None:
+        self.open_sessions -= 1
+
+
+async def listen(machine: Machine, key_folder: Path, port: int) -> asyncssh.SSHAcceptor:
+    """Serve on loopback; port 0 takes a free one."""
+    return await asyncssh.create_server(
+        lambda: Server(machine, key_folder),
+        "127.0.0.1",
+        port,
+        server_host_keys=[str(key_folder / name) for name, _ in keys.HOST_KEYS],
+        server_version="OpenSSH_9.6",
+        kex_algs=list(KEX),
+        encryption_algs=list(CIPHERS),
+        mac_algs=list(MACS),
+        compression_algs=["none"],
+        signature_algs=list(USER_KEYS),
+        encoding=None,
+        line_editor=False,
+        allow_scp=False,
+        x11_forwarding=False,
+        agent_forwarding=False,
+        gss_host=None,
+        rekey_bytes=1 << 30,
+        rekey_seconds=3600,
+        keepalive_interval=200,
+        keepalive_count_max=3,
+        login_timeout=60,
+        reuse_address=True,
+        window=WINDOW_BYTES,
+        max_pktsize=PACKET_BYTES,
+    )

@@ -1,0 +1,93 @@
+"""Paths of the host and of this machine, and the accounting of the datastores."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ceso_mcp.lab.world import Datastore, Vm, World
+
+VOLUMES = "/vmfs/volumes/"
+# VMFS-6 keeps about 1.4 GiB for itself (vmkfstools-Ph-v1-vmfs6-1: "Volume Metadata size: 1504247808").
+METADATA_BYTES = 1504247808
+VMFS_BLOCK_BYTES = 1 << 20
+
+
+class Storage:
+    """The datastores of one world below `volumes` on this machine."""
+
+    def __init__(self, world: World, volumes: Path) -> None:
+        self.world = world
+        self.volumes = volumes
+
+    def here(self, path: str) -> str:
+        """A path of the host as one of this machine; only below /vmfs/volumes."""
+        if not path.startswith(VOLUMES):
+            raise ValueError(path)
+        return str(self.volumes / path.removeprefix(VOLUMES))
+
+    def canonical(self, path: str) -> str | None:
+        """`/vmfs/volumes/<name or uuid>/x` or `[name] x` as `/vmfs/volumes/<uuid>/x`; None if neither."""
+        if path.startswith("["):
+            name, bracket, rest = path[1:].partition("] ")
+            if not bracket:
+                return None
+        elif path.startswith(VOLUMES):
+            name, slash, rest = path.removeprefix(VOLUMES).partition("/")
+            if not slash:
+                return None
+        else:
+            return None
+        datastore = self.world.datastore(name)
+        if datastore is None:
+            return None
+        return os.path.normpath(f"{VOLUMES}{datastore.uuid}/{rest}")
+
+    def bracketed(self, path: str) -> str:
+        """`/vmfs/volumes/<uuid>/x` as `[name] x`."""
+        uuid, _, rest = path.removeprefix(VOLUMES).partition("/")
+        datastore = self.world.datastore(uuid)
+        return f"[{datastore.name if datastore else uuid}] {rest}"
+
+    def of(self, path: str) -> Datastore | None:
+        """The datastore that a path of the host lies on."""
+        return self.world.datastore(path.removeprefix(VOLUMES).partition("/")[0])
+
+    def used_bytes(self, datastore: Datastore) -> int:
+        """The metadata and what the files occupy here (whole 4 KiB blocks, not VMFS's of 1 MiB)."""
+        total = METADATA_BYTES
+        for folder, _, names in os.walk(self.volumes / datastore.uuid):
+            for name in names:
+                total += os.lstat(os.path.join(folder, name)).st_blocks * 512
+        return total
+
+    def free_bytes(self, datastore: Datastore) -> int:
+        return max(0, datastore.size_bytes - datastore.reserve_bytes - self.used_bytes(datastore))
+
+    def disk_paths(self, vm: Vm) -> dict[str, str]:
+        """Node (`scsi0:0`) to the path of the host of every hard disk in hostd's copy of the VMX."""
+        disks: dict[str, str] = {}
+        settings = vm.settings
+        for key, value in settings.pairs():
+            node, dot, last = key.partition(".")
+            if not dot or last.lower() != "filename" or ":" not in node or not value.lower().endswith(".vmdk"):
+                continue
+            if settings.get(f"{node}.present", "TRUE").upper() == "TRUE":
+                disks[node] = self.beside(vm, value)
+        return disks
+
+    def beside(self, vm: Vm, name: str) -> str:
+        """A file name of a VMX as a path of the host."""
+        if name.startswith(VOLUMES):
+            return self.canonical(name) or name
+        return os.path.normpath(os.path.join(os.path.dirname(vm.path), name))
+
+    def make_links(self) -> None:
+        """Directories by UUID with their names as links beside them."""
+        for datastore in self.world.datastores:
+            folder = self.volumes / datastore.uuid
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o1755)
+            link = self.volumes / datastore.name
+            if not link.is_symlink():
+                link.symlink_to(datastore.uuid)

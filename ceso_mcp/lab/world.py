@@ -1,0 +1,119 @@
+"""The world of a lab: the host, its datastores, networks and VMs, kept in one JSON file."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ceso_mcp.lab.vmx import Settings
+
+ON, OFF, SUSPENDED = "poweredOn", "poweredOff", "suspended"
+NEVER_BOOTED = 0.0
+
+
+@dataclass
+class Datastore:
+    """A VMFS volume: `size_bytes` is enforced by accounting, `reserve_bytes` is what a test took away."""
+
+    name: str
+    uuid: str
+    size_bytes: int
+    type: str = "VMFS-6"
+    reserve_bytes: int = 0
+    device: str = "t10.NVMe____LAB_DISK_________________________0001"
+
+
+@dataclass
+class Portgroup:
+    name: str
+    vswitch: str
+    vlan: int = 0
+
+
+@dataclass
+class Vm:
+    """A registered VM. `path` is `/vmfs/volumes/<uuid>/…/x.vmx`; `config` is hostd's copy of the file."""
+
+    vmid: int
+    path: str
+    config: list[tuple[str, str]]
+    state: str = OFF
+    world_id: int = 0
+    booted_at: float = NEVER_BOOTED
+    guest: dict[str, Any] = field(default_factory=dict)
+    question: int | None = None
+    tasks: list[str] = field(default_factory=list)
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(self.config)
+
+    @property
+    def name(self) -> str:
+        return self.settings.get("displayName")
+
+
+@dataclass
+class World:
+    """Everything that outlives the server process."""
+
+    release: str
+    version: str
+    build: str
+    update: str
+    patch: str
+    hostname: str
+    uuid: str
+    booted_at: float
+    installed_on: str
+    latency_s: float = 0.0
+    boot_delay_s: float = 0.3
+    memory_bytes: int = 68632666112
+    cpu_packages: int = 1
+    cpu_cores: int = 8
+    cpu_threads: int = 16
+    cpu_mhz: int = 2900
+    next_vmid: int = 1
+    next_task: int = 100
+    next_world: int = 2100100
+    next_lease: int = 100
+    next_message: int = 0
+    maintenance: bool = False
+    datastores: list[Datastore] = field(default_factory=list)
+    vswitches: list[str] = field(default_factory=list)
+    portgroups: list[Portgroup] = field(default_factory=list)
+    vms: dict[int, Vm] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        value = asdict(self)
+        value["vms"] = [asdict(vm) for vm in self.vms.values()]
+        return json.dumps(value)
+
+    @classmethod
+    def from_json(cls, text: str) -> World:
+        value = json.loads(text)
+        value["datastores"] = [Datastore(**item) for item in value["datastores"]]
+        value["portgroups"] = [Portgroup(**item) for item in value["portgroups"]]
+        vms = [Vm(**{**item, "config": [tuple(p) for p in item["config"]]}) for item in value["vms"]]
+        value["vms"] = {vm.vmid: vm for vm in vms}
+        return cls(**value)
+
+    def store(self, path: Path) -> None:
+        """Write it in one rename: whoever dies, one whole state is left."""
+        temporary = path.with_suffix(".new")
+        temporary.write_text(self.to_json())
+        os.replace(temporary, path)
+
+    def datastore(self, word: str) -> Datastore | None:
+        """The datastore of that name or UUID."""
+        for item in self.datastores:
+            if word in (item.name, item.uuid):
+                return item
+        return None
+
+
+def load(path: Path) -> World:
+    return World.from_json(path.read_text())

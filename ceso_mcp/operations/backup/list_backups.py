@@ -1,0 +1,86 @@
+"""List the backups of the repository."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from ceso_mcp.fact import Facts
+from ceso_mcp.facts.backups import Backups, Repository
+from ceso_mcp.operation import Answer, Query
+
+
+class BackupRow(Answer):
+    """One backup."""
+
+    backup_id: str
+    vm: str
+    uuid_bios: str
+    created: str = Field(description="UTC")
+    kind: Literal["cold", "hot"]
+    state: Literal["complete", "partial"]
+    disks: int
+    capacity_bytes: int
+    data_bytes: int
+    stored_bytes: int
+    not_included: list[str]
+
+
+class BackupList(Answer):
+    """Backups, newest first. `damaged` are entries whose manifest cannot be read."""
+
+    repository: str
+    encrypted: bool
+    free_bytes: int
+    backups: list[BackupRow]
+    total: int
+    next_offset: int | None = None
+    damaged: list[str]
+
+
+class ListBackups(Query):
+    """List backups, newest first, with their sizes and what each does not include.
+
+    Reads the repository only; the host is not asked.
+    """
+
+    title: ClassVar[str] = "List backups"
+    toolset: ClassVar[str] = "backup"
+    result: ClassVar[type[Answer]] = BackupList
+
+    vm: str | None = Field(
+        None, max_length=255, description="only backups of the VM of this name or BIOS UUID"
+    )
+    limit: int = Field(50, ge=1, le=200, description="page size")
+    offset: int = Field(0, ge=0, description="how many to skip")
+
+    async def answer(self, facts: Facts) -> BackupList:
+        state, (manifests, damaged) = await facts.read(Repository(), Backups())
+        found = [m for m in manifests if self.vm is None or self.vm in (m.vm.name, m.vm.uuid_bios)]
+        page = found[self.offset : self.offset + self.limit]
+        end = self.offset + len(page)
+        return BackupList(
+            repository=state.path,
+            encrypted=state.encrypted,
+            free_bytes=state.free_bytes,
+            backups=[
+                BackupRow(
+                    backup_id=m.id,
+                    vm=m.vm.name,
+                    uuid_bios=m.vm.uuid_bios,
+                    created=m.created.isoformat(timespec="seconds"),
+                    kind=m.kind,
+                    state=m.state,
+                    disks=len(m.disks),
+                    capacity_bytes=sum(disk.capacity_bytes for disk in m.disks),
+                    data_bytes=m.raw_bytes,
+                    stored_bytes=m.stored_bytes,
+                    not_included=[f"{item.what}: {item.why}" for item in m.not_included],
+                )
+                for m in page
+            ],
+            total=len(found),
+            next_offset=end if end < len(found) else None,
+            damaged=[str(entry) for entry in damaged],
+        )

@@ -1,0 +1,142 @@
+"""Restore a VM from a backup, as a new VM."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from ceso_mcp.backup.actions import DigestsFrom, DiskFrom, FileFrom
+from ceso_mcp.errors import Refused
+from ceso_mcp.esxi.vmx import Vmx
+from ceso_mcp.fact import Facts
+from ceso_mcp.facts.backups import BackupFile, Manifest
+from ceso_mcp.facts.inventory import Inventory
+from ceso_mcp.facts.network import Portgroups
+from ceso_mcp.facts.storage import HasProgram
+from ceso_mcp.fields import BackupName, DatastoreName, PortgroupName, VmName
+from ceso_mcp.operation import Change
+from ceso_mcp.plan import Plan, Step
+from ceso_mcp.recipes.bring_up import ADDRESS, VMID, power_on, register, wait_for_guest, write_vmx
+from ceso_mcp.recipes.copying import taken_macs
+from ceso_mcp.recipes.disks import check_chain, create_disk
+from ceso_mcp.recipes.guest_setup import GuestFields, new_identity
+from ceso_mcp.recipes.place import Place, choose_place, portgroup_problem
+from ceso_mcp.recipes.reborn import Rebirth, reborn
+from ceso_mcp.recipes.transfer import compare_disk, write_disk, write_file
+
+
+class RestoreVm(GuestFields, Change):
+    """Restore a backup as a new VM beside whatever is there, with an identity of its own.
+
+    Disks are made thin, only blocks that are not zero are written, and each block is read back on
+    the host and compared with the backup. The VM gets a new BIOS UUID, MAC addresses, instance-id,
+    host name and addresses; its contents are those of the backup, byte for byte. Takes minutes to
+    hours. `list_backups` shows the backups.
+    """
+
+    title: ClassVar[str] = "Restore a VM"
+    toolset: ClassVar[str] = "backup"
+
+    backup_id: BackupName = Field(description="id of the backup, from list_backups")
+    name: VmName = Field(description="name of the restored VM")
+    datastore: DatastoreName = Field(description="where it goes")
+    portgroup: PortgroupName | None = Field(
+        None, description="network of its first card, and of any whose network is not here"
+    )
+    power_on: bool = Field(False, description="power it on and wait for its address")
+    wait_s: int = Field(300, ge=10, le=3600, description="how long to wait for the guest, in seconds")
+
+    async def plan(self, facts: Facts) -> Plan:
+        manifest, data = await facts.read(Manifest(self.backup_id), BackupFile(self.backup_id, "vm.vmx"))
+        if not await facts.read(HasProgram("python3")):
+            raise Refused("the host has no python3 to write disks with", code="no_python")
+        source = Vmx.parse_bytes(data)
+        inventory = await facts.read(Inventory())
+        place = await choose_place(facts, self.name, self.datastore, inventory)
+        size = sum(disk.data_bytes for disk in manifest.disks)
+        place.require_room(size, "the restored VM")
+        kept = {disk.node for disk in manifest.disks}
+        lost = [disk.node for disk in source.disks() if disk.node not in kept]
+        source = source.without([key for key in source.keys() if key.split(".")[0].lower() in lost])  # noqa: SIM118
+        nics = source.nics()
+        portgroups = await self._portgroups(facts, {nic.index: nic.network_name or "" for nic in nics})
+        identity = new_identity(
+            self, self.name, [nic.index for nic in nics], facts.fixed.seed, taken_macs(inventory)
+        )
+        targets = {disk.index: place.disk(i) for i, disk in enumerate(manifest.disks)}
+        has_nvram = any(file.name == "vm.nvram" for file in manifest.files)
+        vmx, left_out = reborn(
+            source,
+            Rebirth(
+                name=self.name,
+                uuid_bios=identity.uuid_bios,
+                macs=identity.macs,
+                portgroups=portgroups,
+                disks={disk.node: targets[disk.index].name for disk in manifest.disks},
+                guestinfo=identity.guestinfo,
+                nvram=place.nvram.name,
+            ),
+        )
+        steps = [place.claim()]
+        for disk in manifest.disks:
+            steps += self._disk(place, disk, targets[disk.index])
+        if has_nvram:
+            steps.append(
+                write_file(
+                    FileFrom(self.backup_id, "vm.nvram"), place.nvram, "restore the firmware's settings"
+                )
+            )
+        steps += [write_vmx(place, vmx), register(place)]
+        waits = self.power_on and bool(identity.macs)
+        if self.power_on:
+            steps += power_on()
+        if waits:
+            steps.append(wait_for_guest(identity.expectation, self.wait_s))
+        return Plan(
+            title=f"restore {manifest.vm.name} of {manifest.created:%Y-%m-%d %H:%M} UTC as VM {self.name}",
+            steps=tuple(steps),
+            touches=(f"VM {self.name} (new)", f"folder {place.folder} (new)"),
+            warnings=(
+                *identity.warnings,
+                *left_out,
+                *(f"The disk {node} is not in the backup and is left out." for node in lost),
+            ),
+            before_after=((f"VM {self.name}", "absent", f"in {place.folder}"), *identity.rows("new")),
+            estimate=place.estimate(size),
+            outcome={
+                "vm": self.name,
+                "vmid": VMID,
+                "path": str(place.vmx),
+                "backup_id": self.backup_id,
+                "uuid_bios": identity.uuid_bios,
+                "instance_id": identity.instance_id,
+                "hostname": identity.hostname,
+                "macs": tuple(identity.macs.values()),
+                "power": "on" if self.power_on else "off",
+                "address": ADDRESS if waits else None,
+                "compared": True,
+            },
+        )
+
+    def _disk(self, place: Place, disk: Any, target: Any) -> list[Step]:
+        flat = target.sibling(target.name.removesuffix(".vmdk") + "-flat.vmdk")
+        return [
+            create_disk(disk.capacity_bytes, target, f"make an empty disk {disk.index}"),
+            write_disk(flat, DiskFrom(self.backup_id, disk.index, disk.capacity_bytes)),
+            compare_disk(flat, DigestsFrom(self.backup_id, disk.index), disk.capacity_bytes),
+            check_chain(target),
+        ]
+
+    async def _portgroups(self, facts: Facts, wanted: dict[int, str]) -> dict[int, str]:
+        known = await facts.read(Portgroups())
+        names = {portgroup.name for portgroup in known}
+        if self.portgroup is not None and self.portgroup not in names:
+            raise portgroup_problem(self.portgroup, known)
+        chosen: dict[int, str] = {}
+        for position, (index, name) in enumerate(wanted.items()):
+            if self.portgroup is not None and (position == 0 or name not in names):
+                chosen[index] = self.portgroup
+            elif name not in names:
+                raise portgroup_problem(name, known)
+        return chosen

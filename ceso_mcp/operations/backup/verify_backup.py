@@ -1,0 +1,53 @@
+"""Check a backup by reading every byte of it."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from ceso_mcp.fact import Facts
+from ceso_mcp.facts.backups import Manifest, Verification
+from ceso_mcp.fields import BackupName
+from ceso_mcp.operation import Answer, Query
+
+
+class VerifyAnswer(Answer):
+    """The outcome. `status` is `running`, with a job, if it takes longer than a call may."""
+
+    status: Literal["done", "running"] = "done"
+    backup_id: str
+    intact: bool | None = Field(None, description="every byte was read and is as it was stored")
+    objects: int | None = Field(None, description="objects read")
+    checked_bytes: int | None = None
+    damage: list[str] = Field(
+        default_factory=list, description="what is damaged, and which part of the VM it is"
+    )
+    job_id: str | None = None
+    next: str | None = None
+
+
+class VerifyBackup(Query):
+    """Read every byte of a backup and check it: hashes, encryption, compression, every block's digest.
+
+    Changes nothing and does not ask the host. Damage is named with the disk and range it affects.
+    A sealed repository needs the age identity of the configuration. Takes as long as reading it.
+    """
+
+    title: ClassVar[str] = "Verify a backup"
+    toolset: ClassVar[str] = "backup"
+    long: ClassVar[bool] = True
+    result: ClassVar[type[Answer]] = VerifyAnswer
+
+    backup_id: BackupName = Field(description="id of the backup, from list_backups")
+
+    async def answer(self, facts: Facts) -> VerifyAnswer:
+        manifest = await facts.read(Manifest(self.backup_id))
+        report = await facts.read(Verification(self.backup_id))
+        return VerifyAnswer(
+            backup_id=manifest.id,
+            intact=report.ok,
+            objects=report.objects,
+            checked_bytes=report.bytes_read,
+            damage=[str(item) for item in report.damage],
+        )

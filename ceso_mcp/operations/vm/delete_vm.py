@@ -1,0 +1,127 @@
+"""Delete a VM and its disks."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from ceso_mcp.errors import Refused, StepFailed
+from ceso_mcp.esxi.paths import DatastorePath
+from ceso_mcp.fact import Facts, Reply
+from ceso_mcp.facts.inventory import HostVms, Inventory, Vm
+from ceso_mcp.facts.storage import DiskAt
+from ceso_mcp.fields import ExistingVm
+from ceso_mcp.operation import Change
+from ceso_mcp.plan import Capture, Captures, Judge, Plan, Step
+from ceso_mcp.recipes.judging import vim_cmd_worked
+from ceso_mcp.shell import Captured, sh
+
+
+class DeleteVm(Change):
+    """Delete a VM: its registration, its disks, its folder. Cannot be undone; back it up first.
+
+    Refused while the VM is on or suspended, when one of its disks lies outside its folder, or when
+    another VM uses one of its disks: the host deletes whatever the VM names.
+    """
+
+    title: ClassVar[str] = "Delete a VM"
+    toolset: ClassVar[str] = "vm"
+    may_destroy: ClassVar[bool] = True
+
+    vm: ExistingVm = Field(description="exact name of the VM")
+
+    async def plan(self, facts: Facts) -> Plan:
+        inventory = await facts.read(Inventory())
+        vm = inventory.named(self.vm)
+        if vm.power != "off":
+            raise Refused(
+                f"{vm.name!r} is {vm.power}",
+                code="vm_not_off",
+                hint="shut it down first (power_vm with action shutdown)",
+            )
+        links, allocated = await self._links(facts, vm)
+        _refuse_foreign(vm, links, inventory)
+        return Plan(
+            title=f"delete VM {vm.name}",
+            steps=(
+                Step(
+                    "delete the VM and its disks",
+                    sh("vim-cmd", "vmsvc/destroy", vm.vmid),
+                    judge=vim_cmd_worked,
+                    destroys=True,
+                    timeout_s=600,
+                ),
+                Step(
+                    "see what is left of its folder",
+                    sh("ls", "-A", vm.folder),
+                    judge=_gone(vm),
+                    capture=Capture("left", lambda reply: ", ".join(reply.stdout.split("\n")).strip(", ")),
+                    reads_only=True,
+                    keep_on_failure=True,
+                ),
+            ),
+            touches=(f"VM {vm.name} ({vm.path})", *(f"disk {path}" for path in links)),
+            warnings=("This cannot be undone.",),
+            before_after=((f"VM {vm.name}", "registered, off", "gone"),),
+            outcome={
+                "vm": vm.name,
+                "deleted": True,
+                "freed_bytes": allocated,
+                "left_in_folder": Captured("left"),
+            },
+        )
+
+    async def _links(self, facts: Facts, vm: Vm) -> tuple[list[DatastorePath], int]:
+        found: list[DatastorePath] = []
+        allocated = 0
+        for path in vm.disk_paths():
+            disk = await facts.read(DiskAt(path))
+            found += [link.path for link in disk.links]
+            allocated += disk.allocated_bytes
+        return found, allocated
+
+
+def _refuse_foreign(vm: Vm, links: list[DatastorePath], inventory: HostVms) -> None:
+    outside = [path for path in links if path.parent != vm.folder]
+    if outside:
+        raise Refused(
+            f"the disk {outside[0]} of {vm.name!r} lies outside the VM's folder, and deleting the VM would "
+            "delete it too",
+            code="disk_outside_folder",
+            hint="detach that disk first",
+        )
+    for other in inventory.vms:
+        if other.vmid == vm.vmid:
+            continue
+        if other.folder == vm.folder:
+            raise Refused(
+                f"{other.name!r} lies in the same folder as {vm.name!r}",
+                code="folder_shared",
+                hint="move one",
+            )
+        if other.vmx is None:
+            raise Refused(
+                f"the .vmx of {other.name!r} cannot be read, so it is not known whether it uses a disk of "
+                f"{vm.name!r}",
+                code="vmx_unreadable",
+                hint=f"repair or unregister {other.name!r} first",
+            )
+        shared = set(other.disk_paths()) & set(links)
+        if shared:
+            raise Refused(
+                f"{other.name!r} uses the disk {next(iter(shared))} of {vm.name!r}",
+                code="disk_shared",
+                hint="detach it there first",
+            )
+
+
+def _gone(vm: Vm) -> Judge:
+    def judge(reply: Reply, captures: Captures) -> None:
+        if "No such file or directory" in reply.output:
+            return
+        names = reply.require("looking at the folder").split("\n")
+        if any(name == vm.path.name or name.endswith(".vmdk") for name in names):
+            raise StepFailed(f"files of the VM are still in {vm.folder}", code="not_deleted")
+
+    return judge

@@ -1,0 +1,186 @@
+"""A plan for a new VM made from another one on the same host: create and clone are both this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ceso_mcp.errors import Refused
+from ceso_mcp.esxi.paths import DatastorePath
+from ceso_mcp.fact import Facts
+from ceso_mcp.facts.inventory import HostVms, Inventory, Vm
+from ceso_mcp.facts.network import Portgroups
+from ceso_mcp.facts.storage import Disk, DiskAt, Exists
+from ceso_mcp.plan import Plan, Step, Undo
+from ceso_mcp.recipes.bring_up import ADDRESS, VMID, power_on, register, wait_for_guest, write_vmx
+from ceso_mcp.recipes.disks import copy_disk, grow_disk
+from ceso_mcp.recipes.guest_setup import GuestFields, new_identity
+from ceso_mcp.recipes.place import Place, choose_place, portgroup_problem
+from ceso_mcp.recipes.reborn import Rebirth, reborn, refuse_uncopyable
+from ceso_mcp.shell import sh
+
+
+@dataclass(frozen=True, slots=True)
+class CopyWish:
+    """What the new VM is to be. None keeps what the source has."""
+
+    name: str
+    source: str
+    guest: GuestFields
+    datastore: str | None
+    portgroup: str | None
+    power_on: bool
+    wait_s: int
+    cpus: int | None = None
+    memory_mib: int | None = None
+    disk_gib: int | None = None
+    annotation: str | None = None
+
+
+async def plan_copy(facts: Facts, wish: CopyWish, title: str) -> Plan:
+    """Every check first, then the steps; raises Refused with a reason of its own for each problem."""
+    inventory = await facts.read(Inventory())
+    source = inventory.named(wish.source)
+    disks = await _source_disks(facts, source)
+    place = await choose_place(facts, wish.name, wish.datastore or source.path.datastore, inventory)
+    size = sum(disk.allocated_bytes for disk in disks)
+    place.require_room(size, f"the copy of {source.name!r}")
+    nics = source.readable.nics()
+    await _require_portgroups(facts, wish.portgroup, [nic.network_name or "" for nic in nics])
+    identity = new_identity(
+        wish.guest, wish.name, [nic.index for nic in nics], facts.fixed.seed, taken_macs(inventory)
+    )
+    targets = {d.node: place.disk(i) for i, d in enumerate(source.readable.disks())}
+    nvram = await _nvram(facts, source)
+    vmx, left_out = reborn(
+        source.readable,
+        Rebirth(
+            name=wish.name,
+            uuid_bios=identity.uuid_bios,
+            macs=identity.macs,
+            portgroups={nics[0].index: wish.portgroup} if wish.portgroup and nics else {},
+            disks={node: path.name for node, path in targets.items()},
+            guestinfo=identity.guestinfo,
+            nvram=place.nvram.name,
+            cpus=wish.cpus,
+            memory_mib=wish.memory_mib,
+            annotation=wish.annotation,
+        ),
+    )
+    steps = [place.claim()]
+    steps += _copies(source, disks, targets)
+    steps += _growth(wish.disk_gib, disks, place)
+    if nvram is not None:
+        steps.append(
+            Step(
+                "copy the firmware's settings",
+                sh("cp", nvram, place.nvram),
+                undo=Undo((sh("rm", "-f", place.nvram),)),
+            )
+        )
+    steps += [write_vmx(place, vmx), register(place)]
+    waits = wish.power_on and bool(identity.macs)
+    if wish.power_on:
+        steps += power_on()
+    if waits:
+        steps.append(wait_for_guest(identity.expectation, wish.wait_s))
+    rows = [(f"VM {wish.name}", "absent", f"in {place.folder}"), *identity.rows("new")]
+    rows += _hardware_rows(wish, source)
+    return Plan(
+        title=title,
+        steps=tuple(steps),
+        touches=(f"VM {wish.name} (new)", f"folder {place.folder} (new)"),
+        warnings=(*identity.warnings, *left_out),
+        before_after=tuple(rows),
+        estimate=place.estimate(size),
+        outcome={
+            "vm": wish.name,
+            "vmid": VMID,
+            "path": str(place.vmx),
+            "uuid_bios": identity.uuid_bios,
+            "instance_id": identity.instance_id,
+            "hostname": identity.hostname,
+            "macs": tuple(identity.macs.values()),
+            "power": "on" if wish.power_on else "off",
+            "address": ADDRESS if waits else None,
+        },
+    )
+
+
+def taken_macs(inventory: HostVms) -> set[str]:
+    """Every MAC address that a VM of the host has, powered off ones included."""
+    return {mac for vm in inventory.vms for mac in vm.macs()}
+
+
+async def _source_disks(facts: Facts, source: Vm) -> list[Disk]:
+    refuse_uncopyable(source.readable)
+    if source.power != "off":
+        raise Refused(
+            f"{source.name!r} is {source.power}; its disks can be copied only while it is off",
+            code="vm_not_off",
+            hint="shut it down first (power_vm with action shutdown)",
+        )
+    paths = source.disk_paths()
+    if not paths:
+        raise Refused(f"{source.name!r} has no disk", code="no_disk")
+    disks = [await facts.read(DiskAt(path)) for path in paths]
+    for disk in disks:
+        if any(link.descriptor.is_rdm for link in disk.links):
+            raise Refused(
+                f"the disk {disk.top.path} is a raw device mapping, which cannot be copied",
+                code="raw_device_mapping",
+                hint="detach it from the source first",
+            )
+    return disks
+
+
+async def _require_portgroups(facts: Facts, wanted: str | None, kept: list[str]) -> None:
+    known = await facts.read(Portgroups())
+    names = {p.name for p in known}
+    needed = [wanted, *kept[1:]] if wanted else kept
+    for name in needed:
+        if name and name not in names:
+            raise portgroup_problem(name, known)
+
+
+async def _nvram(facts: Facts, source: Vm) -> DatastorePath | None:
+    """The source's nvram, if it has been made: an EFI VM without it loses its boot entries."""
+    name = source.readable.get("nvram")
+    if not name:
+        return None
+    path = source.located(name)
+    return path if await facts.read(Exists(path)) else None
+
+
+def _copies(source: Vm, disks: list[Disk], targets: Mapping[str, DatastorePath]) -> list[Step]:
+    steps = []
+    for number, (disk, target) in enumerate(zip(disks, targets.values(), strict=True), 1):
+        which = "the disk" if len(disks) == 1 else f"disk {number} of {len(disks)}"
+        steps.append(copy_disk(disk.top.path, target, f"copy {which} of {source.name}"))
+    return steps
+
+
+def _growth(disk_gib: int | None, disks: list[Disk], place: Place) -> list[Step]:
+    if disk_gib is None:
+        return []
+    now = disks[0].capacity_bytes
+    wanted = disk_gib << 30
+    if wanted < now:
+        raise Refused(
+            f"the template's disk has {now / 2**30:.1f} GiB and cannot shrink to {disk_gib} GiB",
+            code="disk_too_small",
+            hint="a disk can only grow",
+        )
+    return [grow_disk(place.disk(0), disk_gib)] if wanted > now else []
+
+
+def _hardware_rows(wish: CopyWish, source: Vm) -> list[tuple[str, str, str]]:
+    vmx = source.readable
+    rows = []
+    if wish.cpus is not None:
+        rows.append(("CPUs", str(vmx.number("numvcpus") or 1), str(wish.cpus)))
+    if wish.memory_mib is not None:
+        rows.append(("memory MiB", str(vmx.get("memSize")), str(wish.memory_mib)))
+    if wish.portgroup and vmx.nics():
+        rows.append(("portgroup", vmx.nics()[0].network_name or "", wish.portgroup))
+    return rows

@@ -1,0 +1,110 @@
+"""Steps that move the contents of disks between the host and a backup repository.
+
+A small program goes to the host's python3 on standard input and leaves no file there. Its text is
+part of the plan, and so of what the confirm token is bound to.
+"""
+
+from __future__ import annotations
+
+from ceso_mcp.backup.actions import DigestsFrom, DiskFrom, DiskInto, FileFrom, FileInto
+from ceso_mcp.backup.agents import LOADER, Mode, agent_stdin, parse_compare_result, parse_write_result
+from ceso_mcp.backup.sums import block_bytes_for
+from ceso_mcp.errors import StepFailed
+from ceso_mcp.esxi.paths import DatastorePath
+from ceso_mcp.fact import Reply
+from ceso_mcp.plan import Captures, Judge, Step, Undo
+from ceso_mcp.shell import Command, sh
+from ceso_mcp.text import Text
+
+STREAM_TIMEOUT_S = 24 * 3600.0
+
+
+def read_disk(flat: DatastorePath, into: DiskInto, expected_bytes: int) -> Step:
+    """Stream every block of a flat extent that is not zero into the open backup."""
+    return Step(
+        f"read disk {into.index} ({into.node})",
+        _agent("read", flat, into.capacity_bytes, block_bytes_for(into.capacity_bytes), "all"),
+        stdin=Text.of(agent_stdin("read").decode()),
+        into=into,
+        reads_only=True,
+        timeout_s=STREAM_TIMEOUT_S,
+        bytes_expected=expected_bytes or None,
+    )
+
+
+def read_file(path: DatastorePath, name: str, why: str) -> Step:
+    """Take a small file of the VM into the open backup."""
+    return Step(why, sh("cat", path), into=FileInto(name), reads_only=True)
+
+
+def write_disk(flat: DatastorePath, source: DiskFrom) -> Step:
+    """Write the blocks of a backed-up disk into an existing extent of exactly its size."""
+
+    def judge(reply: Reply, captures: Captures) -> None:
+        reply.require("writing the disk")
+        result = parse_write_result(reply.stdout)
+        if result.capacity_bytes != source.capacity_bytes:
+            raise StepFailed("the disk on the host has another size", code="size_differs")
+
+    return Step(
+        f"write disk {source.index}",
+        _agent("write", flat, source.capacity_bytes),
+        stdin=Text.of(agent_stdin("write").decode()),
+        feed=source,
+        judge=judge,
+        timeout_s=STREAM_TIMEOUT_S,
+    )
+
+
+def compare_disk(flat: DatastorePath, digests: DigestsFrom, capacity_bytes: int) -> Step:
+    """Read the disk back on the host and compare every block's digest with the backup's."""
+    return Step(
+        f"read disk {digests.index} back and compare it with the backup",
+        _agent("compare", flat, capacity_bytes, block_bytes_for(capacity_bytes)),
+        stdin=Text.of(agent_stdin("compare").decode()),
+        feed=digests,
+        judge=_nothing_differs,
+        reads_only=True,
+        timeout_s=STREAM_TIMEOUT_S,
+    )
+
+
+def _nothing_differs(reply: Reply, captures: Captures) -> None:
+    if not reply.stdout.strip():
+        reply.require("comparing the disk")
+    result = parse_compare_result(reply.stdout)
+    if result.different:
+        first = ", ".join(str(offset) for offset in result.first[:4])
+        raise StepFailed(
+            f"{result.different} of {result.blocks} blocks differ from the backup, at {first}…",
+            code="restore_differs",
+        )
+    reply.require("comparing the disk")
+
+
+def write_file(source: FileFrom, target: DatastorePath, why: str) -> Step:
+    """Write a small file of a backup to the host."""
+    return Step(why, sh("cat").to(target), feed=source, undo=Undo((sh("rm", "-f", target),)))
+
+
+def note_times(paths: list[DatastorePath]) -> Command:
+    """Names, sizes and modification times: the same before and after proves that nobody wrote."""
+    return sh("stat", "-c", "%N,%s,%y", *paths)
+
+
+def unchanged(since: str) -> Judge:
+    """Judge of a second `note_times`: it must answer what the capture `since` holds."""
+
+    def judge(reply: Reply, captures: Captures) -> None:
+        if reply.require("looking at the disks again") != captures[since]:
+            raise StepFailed(
+                "the VM's files changed while they were read, so the backup would not be consistent",
+                code="changed_while_read",
+                hint="make sure that nobody powers the VM on, and back up again",
+            )
+
+    return judge
+
+
+def _agent(mode: Mode, flat: DatastorePath, *words: int | str) -> Command:
+    return sh("python3", "-c", LOADER, mode, flat, *words)

@@ -1,0 +1,135 @@
+"""What is put into every repository so that it can be restored without ceso."""
+
+from __future__ import annotations
+
+RESTORE_TXT = """\
+This folder is a repository of virtual machine backups made by ceso (ESXi Commander),
+format version 1. Everything in it can be restored with standard tools.
+
+  backups/VM-ID/TIME-RUN/manifest.json   one backup: its VM, its disks, its files (plain JSON)
+  backups/VM-ID/TIME-RUN/disk-N.map.*    where the data of disk N lies (text, compressed)
+  backups/VM-ID/TIME-RUN/disk-N.sums.*   digests of the disk's blocks (for ceso)
+  backups/VM-ID/TIME-RUN/files.tar.*     the .vmx, the disk descriptors, the nvram
+  packs/HH/SHA256.*                      the data; each is named by the sha256 of the file itself
+
+Names end with .zst (zstd), or with .zst.age (zstd, then age; see ceso-repo.json for whose key).
+A folder without manifest.json is a backup that was not finished; ignore it.
+
+To restore a disk as a raw image:
+
+  sh restore.sh REPOSITORY BACKUP DISK-NUMBER OUT.raw [AGE-IDENTITY-FILE]
+
+  sh restore.sh . 564d7c1e-.../20260115T031500Z-4f2a9c 0 web.raw key.txt
+
+It needs sh, awk, sed, GNU coreutils, zstd and, if the names end with .age, age. The raw image is
+what ESXi calls the flat file: beside the descriptor from files.tar it is a VMDK again, and
+`qemu-img convert` makes anything else of it.
+
+To get the .vmx and the other files:
+
+  zstd -dc files.tar.zst | tar -xf -                           not encrypted
+  age -d -i KEY files.tar.zst.age | zstd -dc | tar -xf -       encrypted
+
+To check a pack: its sha256sum is its name. To check a manifest: its last line gives the sha256 of
+everything before that line:
+
+  sed '/^ "checksum": /,$d' manifest.json | sha256sum
+  tail -n 2 manifest.json
+
+A line of a map is "DISK_OFFSET LENGTH PACK_NUMBER RAW_OFFSET", in bytes: LENGTH bytes of the
+disk from DISK_OFFSET on are found at RAW_OFFSET of that pack once it is decompressed. Packs are
+numbered from 0 in the manifest's order. What is in no line is zero.
+"""
+
+RESTORE_SH = r"""#!/bin/sh
+# Restores one disk of a ceso backup (repository format version 1) as a raw image.
+# usage: restore.sh REPOSITORY BACKUP DISK-NUMBER OUT.raw [AGE-IDENTITY-FILE]
+# needs: sh, awk, sed, GNU coreutils (dd, sha256sum, truncate, mktemp), zstd; age if encrypted
+set -eu
+umask 077
+
+die() { echo "restore.sh: $*" >&2; exit 1; }
+
+if [ $# -lt 4 ] || [ $# -gt 5 ]; then
+  sed -n '3,4s/^# //p' "$0" >&2
+  exit 2
+fi
+repo=$1 backup=$2 disk=$3 out=$4 key=${5-}
+if [ -f "$backup/manifest.json" ]; then
+  dir=$backup
+else
+  dir=$repo/backups/$backup
+fi
+[ -f "$dir/manifest.json" ] || die "there is no backup $backup in $repo"
+case $disk in '' | *[!0-9]*) die "the disk number is not a number: $disk" ;; esac
+[ ! -f "$out" ] || die "$out exists already; it is not overwritten"
+
+# Packs are unpacked beside the result, where there is room for data.
+work=$(mktemp -d "$(dirname "$out")/ceso-restore.XXXXXX")
+made=
+cleanup() {
+  status=$?
+  rm -rf "$work"
+  if [ "$status" -ne 0 ] && [ -n "$made" ]; then rm -f "$made"; fi
+  exit "$status"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+want=$(sed -n 's/^ "checksum": "\([0-9a-f]*\)"$/\1/p' "$dir/manifest.json")
+have=$(sed '/^ "checksum": /,$d' "$dir/manifest.json" | sha256sum | cut -d ' ' -f 1)
+[ -n "$want" ] && [ "$want" = "$have" ] || die "the manifest is damaged"
+grep -q '^ "version": 1,$' "$dir/manifest.json" || die "the manifest is not of format version 1"
+grep -q '^ "encryption": "none",$' "$dir/manifest.json" && suffix=.zst || suffix=.zst.age
+[ "$suffix" = .zst ] || [ -n "$key" ] || die "the backup is encrypted; give the file with an age identity"
+
+# From the disk's part of the manifest: its capacity, its map's hash, its packs in order.
+awk -v disk="$disk" -v work="$work" '
+  /^   "index": / { here = ($2 + 0 == disk + 0); next }
+  !here { next }
+  /^   "capacity_bytes": / { printf "%s\n", substr($2, 1, length($2) - 1) > (work "/capacity") }
+  /^   "map": / {
+    count_of_parts = split($0, parts, "\"")
+    for (n = 1; n <= count_of_parts; n++) if (parts[n] == "sha256") print parts[n + 2] > (work "/maphash")
+  }
+  /^    \["/ { split($0, parts, /[],[ "]+/); print count++, parts[2], parts[4] > (work "/packs") }
+' "$dir/manifest.json"
+[ -s "$work/capacity" ] || die "the backup has no disk $disk"
+: >> "$work/packs"
+
+# open_object FILE SHA256 RESULT: check, decrypt and decompress one stored object.
+open_object() {
+  [ -f "$1" ] || die "$1 is missing"
+  [ "$(sha256sum < "$1" | cut -d ' ' -f 1)" = "$2" ] || die "$1 is damaged: its sha256 is not $2"
+  if [ "$suffix" = .zst ]; then
+    zstd -dcq "$1" > "$3" || die "cannot decompress $1"
+  else
+    age -d -i "$key" -o "$work/opened" "$1" || die "cannot decrypt $1 with this identity"
+    zstd -dcq "$work/opened" > "$3" || die "cannot decompress $1"
+    rm -f "$work/opened"
+  fi
+}
+
+open_object "$dir/disk-$disk.map$suffix" "$(cat "$work/maphash")" "$work/map"
+made=$out
+truncate -s "$(cat "$work/capacity")" "$out"
+
+while read -r number hash raw_bytes; do
+  awk -v number="$number" '$3 == number { print $1, $2, $4 }' "$work/map" > "$work/runs"
+  [ -s "$work/runs" ] || continue
+  open_object "$repo/packs/$(echo "$hash" | cut -c 1-2)/$hash$suffix" "$hash" "$work/raw"
+  [ "$(wc -c < "$work/raw")" -eq "$raw_bytes" ] || die "pack $hash unpacks to a wrong size"
+  while read -r offset length at; do
+    dd if="$work/raw" of="$out" bs=1M iflag=skip_bytes,count_bytes,fullblock oflag=seek_bytes \
+      skip="$at" count="$length" seek="$offset" conv=notrunc status=none < /dev/null ||
+      die "cannot write $out"
+  done < "$work/runs"
+  awk -v number="$number" '$3 == number' "$work/map" >> "$work/done"
+done < "$work/packs"
+: >> "$work/done"
+[ "$(wc -l < "$work/done")" -eq "$(wc -l < "$work/map")" ] ||
+  die "the map names packs that the manifest does not"
+sync "$out"
+echo "disk $disk restored to $out"
+"""

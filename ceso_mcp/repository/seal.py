@@ -1,0 +1,206 @@
+"""Sealing: zstd outside the disk's bytes, age outside zstd. The only door to zstandard and pyrage.
+
+Both are loaded at first use. Recipients are age X25519 public keys (`age1…`) or SSH public keys
+(`ssh-ed25519 …`, `ssh-rsa …`); identities are `AGE-SECRET-KEY-1…` (a key file's text, comments
+included) or an OpenSSH private key without a passphrase. No message repeats a key's text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from ceso_mcp.errors import InvalidArguments, RepositoryFault
+from ceso_mcp.repository.target import Blob
+
+LEVEL = 3
+
+Identity = Any
+Recipient = Any
+
+
+class Deflater(Protocol):
+    """Compresses what it is given bit by bit into one zstd frame."""
+
+    def compress(self, data: bytes, /) -> bytes: ...
+
+    def flush(self) -> bytes: ...
+
+
+def check_recipients(recipients: Sequence[str]) -> list[Recipient]:
+    """The recipients, tried out by sealing something to all of them.
+
+    Raises InvalidArguments naming the position of a bad entry, counted from 1, never its text.
+    """
+    found = [_recipient(text, place) for place, text in enumerate(recipients, 1)]
+    if found:
+        seal([b"trial"], found)
+    return found
+
+
+def _recipient(text: str, place: int) -> Recipient:
+    import pyrage
+
+    text = text.strip()
+    if "SECRET" in text.upper() or "PRIVATE KEY" in text.upper():
+        raise InvalidArguments(
+            f"recipient {place} is a private key; a recipient is a public key",
+            hint="treat that private key as disclosed, and give its public half",
+        )
+    try:
+        if text.startswith("age1"):
+            return pyrage.x25519.Recipient.from_str(text)
+        return pyrage.ssh.Recipient.from_str(text)
+    except pyrage.RecipientError:
+        raise InvalidArguments(
+            f"recipient {place} is neither an age public key (age1…) nor an SSH public key (ed25519 or RSA)",
+            hint="make an age key with age-keygen; its public key is printed",
+        ) from None
+
+
+def read_identities(identities: Sequence[str]) -> list[Identity]:
+    """The identities in these texts. Raises RepositoryFault `wrong_identity` by position, not text."""
+    import pyrage
+
+    found: list[Identity] = []
+    for place, text in enumerate(identities, 1):
+        try:
+            if "PRIVATE KEY-----" in text:
+                found.append(pyrage.ssh.Identity.from_buffer(text.strip().encode() + b"\n"))
+                continue
+            lines = [line.strip() for line in text.splitlines()]
+            keys = [line for line in lines if line and not line.startswith("#")]
+            found += [pyrage.x25519.Identity.from_str(key) for key in keys]
+            if not keys:
+                raise pyrage.IdentityError("empty")
+        except pyrage.IdentityError:
+            raise RepositoryFault(
+                f"identity {place} is no age secret key and no OpenSSH private key without passphrase",
+                code="wrong_identity",
+                hint="an age identity begins with AGE-SECRET-KEY-1",
+            ) from None
+    return found
+
+
+class _Reader:
+    """Hands out the pieces of a blob one after the other, without joining them."""
+
+    def __init__(self, content: Blob) -> None:
+        self._views = [memoryview(piece) for piece in content]
+        self._at = 0
+
+    def read(self, size: int = -1) -> bytes:
+        while self._views and self._at >= len(self._views[0]):
+            self._views.pop(0)
+            self._at = 0
+        if not self._views:
+            return b""
+        end = len(self._views[0]) if size < 0 else self._at + size
+        piece = bytes(self._views[0][self._at : end])
+        self._at += len(piece)
+        return piece
+
+
+class _Collector:
+    def __init__(self, take: Callable[[bytes], object]) -> None:
+        self._take = take
+
+    def write(self, piece: bytes) -> int:
+        self._take(piece)
+        return len(piece)
+
+    def flush(self) -> None:
+        pass
+
+
+def seal(content: Blob, recipients: Sequence[Recipient]) -> Blob:
+    """`content` encrypted to all recipients as one age file; with none, `content` itself."""
+    if not recipients:
+        return content
+    import pyrage
+
+    pieces: list[bytes] = []
+    # The streaming form: it makes no second copy of a pack and lets other threads run in between.
+    pyrage.encrypt_io(_Reader(content), _Collector(pieces.append), list(recipients))
+    return pieces
+
+
+def unseal(stored: bytes, identities: Sequence[Identity]) -> bytearray:
+    """The content of an age file.
+
+    Raises RepositoryFault: `no_identity` without any identity, `wrong_identity` if none of them
+    opens it, `damaged` if it is not a whole age file.
+    """
+    if not identities:
+        raise RepositoryFault(
+            "the repository is encrypted and no identity was given",
+            code="no_identity",
+            hint="give the age or SSH private key of one of its recipients",
+        )
+    import pyrage
+
+    content = bytearray()
+    try:
+        pyrage.decrypt_io(_Reader([stored]), _Collector(content.extend), list(identities))
+    except pyrage.DecryptError as fault:
+        if "no matching keys" in str(fault).lower():
+            raise RepositoryFault(
+                "none of the identities given opens this repository",
+                code="wrong_identity",
+                hint="give the private key of one of the recipients in ceso-repo.json",
+            ) from None
+        raise RepositoryFault("a sealed object is not a whole age file", code="damaged") from None
+    return content
+
+
+def compress(data: bytes) -> bytes:
+    """`data` as one zstd frame with its size and a checksum. Runs without the interpreter's lock."""
+    import zstandard
+
+    return zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress(data)
+
+
+def deflater() -> Deflater:
+    """A compressor for a stream of unknown length."""
+    import zstandard
+
+    return zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compressobj()
+
+
+def decompress_frame(frame: bytes | bytearray | memoryview, raw_bytes: int) -> bytes:
+    """The content of one zstd frame that must hold exactly `raw_bytes`, checksum checked.
+
+    Raises RepositoryFault `damaged`.
+    """
+    import zstandard
+
+    try:
+        # Looked at first: a forged size must not make this ask for gigabytes.
+        if zstandard.frame_content_size(frame) == raw_bytes:
+            content = zstandard.ZstdDecompressor().decompress(frame)
+            if len(content) == raw_bytes:
+                return content
+    except zstandard.ZstdError:
+        raise RepositoryFault("a compressed frame is damaged", code="damaged") from None
+    raise RepositoryFault("a compressed frame does not hold what the seek table says", code="damaged")
+
+
+def inflate(content: bytes | bytearray, limit_bytes: int) -> bytes:
+    """The content of one zstd frame of unknown length, at most `limit_bytes`, checksum checked."""
+    import zstandard
+
+    inflater = zstandard.ZstdDecompressor().decompressobj()
+    pieces: list[bytes] = []
+    size = 0
+    view = memoryview(content)
+    try:
+        for at in range(0, len(view), 1 << 16):
+            pieces.append(inflater.decompress(view[at : at + (1 << 16)]))
+            size += len(pieces[-1])
+            if size > limit_bytes:
+                raise RepositoryFault("an object unpacks to more than it can hold", code="damaged")
+    except zstandard.ZstdError:
+        raise RepositoryFault("a compressed object is damaged", code="damaged") from None
+    if not inflater.eof or inflater.unused_data:
+        raise RepositoryFault("a compressed object is cut off or has more behind it", code="damaged")
+    return b"".join(pieces)

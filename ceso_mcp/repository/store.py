@@ -1,0 +1,169 @@
+"""A repository's settings, and its objects sealed and unsealed by them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Annotated, Literal
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ceso_mcp.backup.manifest import PackRef, StoredObject
+from ceso_mcp.backup.names import pack_object
+from ceso_mcp.backup.pack import PACK_RAW_BYTES, PACK_STORED_BYTES
+from ceso_mcp.errors import RepositoryFault
+from ceso_mcp.repository import seal
+from ceso_mcp.repository.target import Blob, Target
+
+SETTINGS = "ceso-repo.json"
+_NOT_ONE = "choose a folder that `ceso` made, or a new or empty one"
+
+
+class Settings(BaseModel):
+    """What `ceso-repo.json` holds; written once, when the repository is made.
+
+    `index_recipients` (who besides the recipients may read maps and digests) and `sign_key` (whose
+    signature manifests carry) are reserved.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["ceso-repo"] = "ceso-repo"
+    version: Literal[1] = 1
+    id: str
+    encryption: Literal["none", "age"]
+    recipients: tuple[str, ...] = ()
+    index_recipients: tuple[str, ...] = ()
+    sign_key: str | None = None
+    pack_bytes: Annotated[int, Field(ge=1 << 16, le=1 << 30)] = PACK_STORED_BYTES
+    pack_raw_bytes: Annotated[int, Field(ge=1 << 16, le=1 << 32)] = PACK_RAW_BYTES
+
+    @classmethod
+    def new(cls, recipients: Sequence[str], pack_bytes: int) -> Settings:
+        encryption: Literal["none", "age"] = "age" if recipients else "none"
+        texts = tuple(text.strip() for text in recipients)
+        return cls(id=str(uuid4()), encryption=encryption, recipients=texts, pack_bytes=pack_bytes)
+
+    def text(self) -> bytes:
+        return (json.dumps(self.model_dump(mode="json"), indent=1) + "\n").encode()
+
+    @classmethod
+    def load(cls, target: Target) -> Settings:
+        """The settings of the repository at `target`; RepositoryFault `not_a_repository` if none."""
+        if not target.exists(SETTINGS):
+            raise RepositoryFault(
+                f"{target.title} is not a ceso repository: it has no {SETTINGS}",
+                code="not_a_repository",
+                hint=_NOT_ONE,
+            )
+        try:
+            document = json.loads(target.get(SETTINGS))
+            version = document.get("version") if isinstance(document, dict) else None
+            if isinstance(version, int) and version > 1:
+                raise RepositoryFault(
+                    f"{target.title} has repository format version {version}; this ceso knows version 1",
+                    code="not_a_repository",
+                    hint="use the version of ceso that made it, or a newer one",
+                )
+            settings = cls.model_validate(document)
+        except (ValueError, ValidationError):
+            raise RepositoryFault(
+                f"the {SETTINGS} of {target.title} cannot be read as one",
+                code="not_a_repository",
+                hint="restore it from another copy of the repository; RESTORE.txt needs only the packs",
+            ) from None
+        if (settings.encryption == "age") != bool(settings.recipients):
+            raise RepositoryFault(
+                f"the {SETTINGS} of {target.title} contradicts itself about encryption",
+                code="not_a_repository",
+            )
+        return settings
+
+
+class Store:
+    """Puts objects sealed and gets them checked. Safe to use from several threads."""
+
+    def __init__(self, target: Target, settings: Settings, identities: Sequence[str] = ()) -> None:
+        self.target = target
+        self.settings = settings
+        self._identities = seal.read_identities(identities) if identities else []
+
+    @property
+    def sealed(self) -> bool:
+        return self.settings.encryption == "age"
+
+    @property
+    def can_unseal(self) -> bool:
+        """Whether an identity is there, if one is needed. It may still be the wrong one."""
+        return not self.sealed or bool(self._identities)
+
+    @property
+    def suffix(self) -> str:
+        """What the names of sealed objects end with."""
+        return ".zst.age" if self.sealed else ".zst"
+
+    @cached_property
+    def _recipients(self) -> list[seal.Recipient]:
+        return seal.check_recipients(self.settings.recipients)
+
+    def check_recipients(self) -> None:
+        """Try the recipients out; raises InvalidArguments before anything is read from a host."""
+        _ = self._recipients
+
+    def put_part(self, folder: str, name: str, compressed: Blob) -> StoredObject:
+        """Seal and store an object of a backup's own folder."""
+        stored = seal.seal(compressed, self._recipients)
+        record = StoredObject(object=name + self.suffix, sha256=_sha256(stored), bytes=_size(stored))
+        if not self.target.put(f"{folder}/{record.object}", stored):
+            raise RepositoryFault(f"{folder}/{record.object} is there already", code="backup_exists")
+        return record
+
+    def put_pack(self, frames: Blob, raw_bytes: int) -> tuple[PackRef, bool]:
+        """Seal and store a pack; also says whether it is new to the repository.
+
+        One that is there already is compared byte for byte, and stored anew if it is damaged: a new
+        backup must not lean on a broken pack.
+        """
+        stored = seal.seal(frames, self._recipients)
+        pack = PackRef(_sha256(stored), _size(stored), raw_bytes)
+        name = self.pack_name(pack)
+        if self.target.put(name, stored):
+            return pack, True
+        if hashlib.sha256(self.target.get(name)).hexdigest() != pack.sha256:
+            self.target.replace(name, b"".join(stored))
+        return pack, False
+
+    def pack_name(self, pack: PackRef) -> str:
+        return pack_object(pack.sha256, self.suffix)
+
+    def fetch(self, name: str, sha256: str, size_bytes: int) -> bytes:
+        """An object as stored, its hash checked; RepositoryFault `damaged` if missing or different."""
+        try:
+            stored = self.target.get(name)
+        except RepositoryFault as fault:
+            if fault.code != "no_such_object":
+                raise
+            raise RepositoryFault(f"{name} is missing", code="damaged") from None
+        if len(stored) != size_bytes:
+            raise RepositoryFault(f"{name} has {len(stored)} bytes, not {size_bytes}", code="damaged")
+        if hashlib.sha256(stored).hexdigest() != sha256:
+            raise RepositoryFault(f"{name} has been changed: its sha256 is wrong", code="damaged")
+        return stored
+
+    def unseal(self, stored: bytes) -> bytes | bytearray:
+        """The compressed content of an object as stored."""
+        return seal.unseal(stored, self._identities) if self.sealed else stored
+
+
+def _size(content: Blob) -> int:
+    return sum(len(piece) for piece in content)
+
+
+def _sha256(content: Blob) -> str:
+    digest = hashlib.sha256()
+    for piece in content:
+        digest.update(piece)
+    return digest.hexdigest()

@@ -1,0 +1,235 @@
+"""A folder of this machine, or one mounted here (NFS), as a target.
+
+Objects are written to `tmp/`, synced, and renamed to their name; then the folder is synced. So a
+power cut leaves whole objects and rubbish in `tmp/`, never a part under a real name. No flock: it
+is not to be relied on over NFS. Files are readable by their owner alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from ceso_mcp.errors import RepositoryFault
+from ceso_mcp.repository.target import Blob, Entry
+
+_NAME = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*\Z")
+_TMP = "tmp"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
+
+class LocalTarget:
+    """Keeps objects below the existing folder `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @property
+    def title(self) -> str:
+        return str(self._root)
+
+    def put(self, name: str, content: Blob) -> bool:
+        path = self._path(name)
+        with self._faults(name):
+            if path.exists():
+                return False
+            with self._written(content) as draft:
+                self._make_folder(path.parent)
+                os.rename(draft, path)
+                _sync_folder(path.parent)
+            return True
+
+    def create(self, name: str, content: bytes) -> bool:
+        path = self._path(name)
+        with self._faults(name):
+            self._make_folder(path.parent)
+            with self._written([content]) as draft:
+                try:
+                    os.link(draft, path)
+                except FileExistsError:
+                    return False
+                except OSError as fault:
+                    if fault.errno not in _NO_LINKS:
+                        raise
+                    return self._create_without_link(path, content)
+                _sync_folder(path.parent)
+            return True
+
+    def replace(self, name: str, content: bytes) -> None:
+        path = self._path(name)
+        with self._faults(name), self._written([content]) as draft:
+            self._make_folder(path.parent)
+            os.replace(draft, path)
+            _sync_folder(path.parent)
+
+    def get(self, name: str) -> bytes:
+        with self._faults(name):
+            return self._path(name).read_bytes()
+
+    def get_range(self, name: str, offset: int, length: int) -> bytes:
+        with self._faults(name), self._path(name).open("rb") as file:
+            file.seek(offset)
+            content = file.read(length)
+        if len(content) != length:
+            raise RepositoryFault(f"{name} ends before byte {offset + length}")
+        return content
+
+    def list(self, folder: str) -> Iterator[Entry]:
+        def fail(fault: OSError) -> None:
+            if not isinstance(fault, FileNotFoundError):
+                raise fault
+
+        with self._faults(folder):
+            for parent, _, names in os.walk(self._path(folder), onerror=fail):
+                for name in names:
+                    path = Path(parent, name)
+                    # An object may be deleted between the listing and the look at it.
+                    with contextlib.suppress(FileNotFoundError):
+                        yield Entry(path.relative_to(self._root).as_posix(), path.stat().st_size)
+
+    def exists(self, name: str) -> bool:
+        with self._faults(name):
+            return self._path(name).is_file()
+
+    def size(self, name: str) -> int:
+        with self._faults(name):
+            return self._path(name).stat().st_size
+
+    def delete(self, name: str) -> None:
+        path = self._path(name)
+        with self._faults(name):
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                return
+            _sync_folder(path.parent)
+            # A backup's folder goes with its last object; other folders are full or soon again.
+            parent = path.parent
+            while parent != self._root and parent.parent != self._root:
+                try:
+                    parent.rmdir()
+                except OSError:
+                    break
+                parent = parent.parent
+
+    def lock(self, name: str, content: bytes) -> bool:
+        return self.create(name, content)
+
+    def unlock(self, name: str, expected: bytes) -> bool:
+        path = self._path(name)
+        aside = self._draft_path()
+        with self._faults(name):
+            if not path.exists() or path.read_bytes() != expected:
+                return False
+            # Between the look and the removal another may have broken this lock and taken its
+            # place. Renaming shows which one was removed; a wrong one is put back.
+            try:
+                os.rename(path, aside)
+            except FileNotFoundError:
+                return False
+            found = aside.read_bytes()
+            if found != expected:
+                with contextlib.suppress(FileExistsError):
+                    os.link(aside, path)
+            aside.unlink()
+            _sync_folder(path.parent)
+            return found == expected
+
+    def free_bytes(self) -> int | None:
+        with self._faults("free space"):
+            return free_bytes(self._root)
+
+    def _path(self, name: str) -> Path:
+        if not _NAME.match(name) or any(part in (".", "..") for part in name.split("/")):
+            raise ValueError("not the name of an object")
+        return self._root / name
+
+    def _draft_path(self) -> Path:
+        self._make_folder(self._root / _TMP)
+        return self._root / _TMP / secrets.token_hex(12)
+
+    @contextlib.contextmanager
+    def _written(self, content: Blob) -> Iterator[Path]:
+        """A synced file with this content, which is gone afterwards unless it was renamed."""
+        draft = self._draft_path()
+        try:
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0) as file:
+                for piece in content:
+                    view = memoryview(piece)
+                    while view:
+                        view = view[file.write(view) :]
+                os.fsync(file.fileno())
+            yield draft
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _create_without_link(self, path: Path, content: bytes) -> bool:
+        """Exclusive creation where the file system knows no hard links (exFAT, some shares)."""
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return False
+        with open(fd, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        _sync_folder(path.parent)
+        return True
+
+    def _make_folder(self, folder: Path) -> None:
+        missing = []
+        while not folder.is_dir():
+            missing.append(folder)
+            folder = folder.parent
+            if not folder.is_relative_to(self._root):
+                raise FileNotFoundError(errno.ENOENT, "the repository's folder is gone", str(self._root))
+        for made in reversed(missing):
+            with contextlib.suppress(FileExistsError):
+                made.mkdir(mode=0o700)
+            _sync_folder(made.parent)
+
+    @contextlib.contextmanager
+    def _faults(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as fault:
+            raise RepositoryFault(
+                f"{what} is not in the repository {self.title}", code="no_such_object"
+            ) from fault
+        except OSError as fault:
+            if fault.errno in _FULL:
+                raise RepositoryFault(
+                    f"there is no room left in the repository {self.title} for {what}",
+                    code="repository_full",
+                    hint="free some space there, or use another repository",
+                ) from fault
+            raise RepositoryFault(
+                f"the repository {self.title} failed on {what}: {fault.strerror or fault}"
+            ) from fault
+
+
+def free_bytes(path: Path) -> int:
+    """Room left for this user where `path` is, or where it would be made. Raises OSError."""
+    for place in (path, *path.parents):
+        if place.exists():
+            found = os.statvfs(place)
+            return found.f_bavail * found.f_frsize
+    raise FileNotFoundError(errno.ENOENT, "no such place", str(path))
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    except OSError as fault:
+        # Some network file systems know no sync of a folder; they keep names safe themselves.
+        if fault.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(fd)

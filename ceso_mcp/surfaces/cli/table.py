@@ -1,0 +1,91 @@
+"""Which operation a noun and a verb stand for. The only list of its kind; a test holds it complete.
+
+Everything else about a command (options, help, output) comes from the operation itself. Nothing
+here imports an operation, so that help is quick.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+
+OPERATIONS = Path(__file__).parents[2] / "operations"
+
+NOUNS: dict[str, str] = {
+    "vm": "List, show, create, clone, power and delete virtual machines.",
+    "backup": "Back VMs up, list and check backups, restore from them.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One command. `arguments` names the fields given by position; `examples` run on the lab.
+
+    In an example, `BACKUP` and `JOB` stand for an id that a listing shows.
+    """
+
+    noun: str | None
+    verb: str
+    operation: str
+    arguments: tuple[str, ...]
+    examples: tuple[str, ...]
+
+
+TABLE: tuple[Row, ...] = (
+    Row(None, "discover", "discover", (), ("ceso --lab discover",)),
+    Row("vm", "list", "list_vms", (), ("ceso --lab vm list", "ceso --lab vm list --power on")),
+    Row("vm", "show", "show_vm", ("vm",), ("ceso --lab vm show ubuntu-24.04-golden",)),
+    Row(
+        "vm",
+        "create",
+        "create_vm",
+        ("name",),
+        (
+            "ceso --lab vm create web01 --template ubuntu-24.04-golden --user ops"
+            " --ssh-key @~/.ssh/id_ecdsa.pub",
+        ),
+    ),
+    Row(
+        "vm",
+        "clone",
+        "clone_vm",
+        ("source", "name"),
+        ("ceso --lab vm clone ubuntu-24.04-golden web02 --power-on",),
+    ),
+    Row("vm", "power", "power_vm", ("vm", "action"), ("ceso --lab vm power web01 shutdown",)),
+    Row("vm", "delete", "delete_vm", ("vm",), ("ceso --lab vm delete web01",)),
+    Row("backup", "create", "backup_vm", ("vm",), ("ceso --lab backup create ubuntu-24.04-golden",)),
+    Row("backup", "list", "list_backups", (), ("ceso --lab backup list",)),
+    Row("backup", "verify", "verify_backup", ("backup_id",), ("ceso --lab backup verify BACKUP",)),
+    Row(
+        "backup",
+        "restore",
+        "restore_vm",
+        ("backup_id", "name"),
+        ("ceso --lab backup restore BACKUP web03 --datastore datastore1",),
+    ),
+    Row("jobs", "show", "job_status", ("job_id",), ("ceso --lab jobs show JOB --wait-seconds 50",)),
+)
+
+
+def rows(noun: str | None) -> list[Row]:
+    """The commands under `noun` whose operation there is."""
+    return [row for row in TABLE if row.noun == noun and _file(row.operation) is not None]
+
+
+def summary(operation: str) -> str:
+    """The first line of an operation's description, read without importing it."""
+    path = _file(operation)
+    if path is None:
+        return ""
+    name = "".join(word.capitalize() for word in operation.split("_"))
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return inspect.cleandoc(ast.get_docstring(node) or "").split("\n", 1)[0]
+    return ""
+
+
+def _file(operation: str) -> Path | None:
+    return next(OPERATIONS.glob(f"*/{operation}.py"), None)

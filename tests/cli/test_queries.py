@@ -1,0 +1,95 @@
+"""Questions at the command line."""
+
+from __future__ import annotations
+
+import json
+
+from conftest import Run
+
+
+def test_a_list_is_a_table_with_sizes_in_words(run: Run) -> None:
+    result = run("vm", "list")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0] == "toys (2)"
+    assert lines[1].split() == ["name", "size", "memory", "note"]
+    assert "bear [old]" in lines[2]
+    assert "24.0 MiB" in lines[2]
+    assert "2048 MiB" in lines[2]
+    assert any(line.split() == ["broken", "none"] for line in lines)
+    assert "next offset" not in result.stdout
+
+
+def test_a_hosts_text_cannot_steer_the_terminal(run: Run) -> None:
+    shown = run("vm", "list").stdout
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+    assert "evil\ufffd[31m\ufffdbear" in shown
+    assert "line 1; line 2" in shown
+
+
+def test_json_is_the_whole_answer(run: Run) -> None:
+    result = run("vm", "list", "--json")
+    document = json.loads(result.stdout)
+    assert document["total"] == 2
+    assert document["toys"][1]["name"] == "evil\x1b[31m\u202ebear"
+    assert document["next_offset"] is None
+
+
+def test_json_may_stand_before_the_noun(run: Run) -> None:
+    assert json.loads(run("--json", "vm", "list").stdout)["total"] == 2
+
+
+def test_a_failure_says_what_happened_and_what_to_do(run: Run) -> None:
+    result = run("vm", "list", "--colour", "red")
+    assert result.exit_code == 5
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == ["error: [unreachable] the host is away", "hint: plug it in"]
+
+
+def test_a_failure_in_json_is_an_object(run: Run) -> None:
+    result = run("vm", "list", "--colour", "red", "--json")
+    assert result.exit_code == 5
+    error = json.loads(result.stdout)["error"]
+    assert error["code"] == "unreachable"
+    assert error["exit_status"] == 5
+
+
+def test_wrong_usage_in_json_is_an_object(run: Run) -> None:
+    result = run("vm", "list", "--json", "--colour", "green")
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["code"] == "invalid_arguments"
+
+
+def test_wrong_usage_for_a_person_shows_the_usage(run: Run) -> None:
+    result = run("vm", "list", "--limit", "900")
+    assert result.exit_code == 2
+    assert "Usage: ceso vm list" in result.stderr
+
+
+def test_a_long_question_runs_as_a_job_and_prints_its_answer(run: Run) -> None:
+    result = run("vm", "check", "bear", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == {"toy": "bear", "intact": True, "damage": []}
+    listed = json.loads(run("jobs", "list", "--json").stdout)["jobs"]
+    assert [job["title"] for job in listed] == ["Check a toy"]
+
+
+def test_damage_is_an_answer_with_an_exit_status(run: Run) -> None:
+    result = run("vm", "check", "broken")
+    assert result.exit_code == 8
+    assert "an arm is off" in result.stdout
+
+
+def test_an_unexpected_failure_hides_its_traceback_unless_asked(run: Run, monkeypatch) -> None:
+    from ceso_mcp.surfaces.cli import opening
+
+    def broken(settings: object) -> None:
+        raise KeyError("inside")
+
+    monkeypatch.setattr(opening, "open_ceso", broken)
+    plain = run("vm", "list")
+    assert plain.exit_code == 1
+    assert "[internal]" in plain.stderr
+    assert "Traceback" not in plain.stderr
+    assert "Traceback" in run("vm", "list", "--debug").stderr

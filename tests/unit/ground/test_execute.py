@@ -1,0 +1,120 @@
+"""Steps run in order; a failure takes back what was done, newest first, and says what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ceso_mcp.audit import Actor, AuditLog
+from ceso_mcp.errors import CesoError, HostFault
+from ceso_mcp.execute import Execution
+from ceso_mcp.fact import Reply
+from ceso_mcp.plan import Capture, NotYet, Plan, Step, Undo, Until
+from ceso_mcp.shell import Captured, sh
+
+pytestmark = pytest.mark.anyio
+
+
+class FakeHost:
+    """Answers lines from a table; a list is used up one by one, an exception is raised."""
+
+    def __init__(self, answers: Mapping[str, Any] = {}) -> None:
+        self.answers = dict(answers)
+        self.lines: list[str] = []
+
+    async def run(self, line: str, **_: Any) -> Reply:
+        self.lines.append(line)
+        answer = self.answers.get(line, Reply(0, ""))
+        if isinstance(answer, list):
+            answer = answer.pop(0) if len(answer) > 1 else answer[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def execution(plan: Plan, host: FakeHost, folder: Path) -> Execution:
+    log = AuditLog(folder / "audit")
+    return Execution(plan, host, None, log, Actor("test"), "run", lambda message, percent: None)  # type: ignore[arg-type]
+
+
+def step(word: str, **more: Any) -> Step:
+    undo = more.pop("undo", Undo((sh("un", word),)))
+    return Step(f"do {word}", sh("do", word), undo=undo, **more)
+
+
+async def test_captured_values_reach_later_steps_and_the_outcome(tmp_path: Path) -> None:
+    register = Step("register", sh("reg"), capture=Capture("vmid", lambda reply: reply.stdout.strip()))
+    plan = Plan("p", (register, Step("on", sh("on", Captured("vmid")))), outcome={"vmid": Captured("vmid")})
+    host = FakeHost({"reg": Reply(0, "7\n")})
+    assert await execution(plan, host, tmp_path).carry_out() == {"vmid": "7"}
+    assert host.lines == ["reg", "on 7"]
+
+
+async def test_a_failure_undoes_in_reverse_and_says_so(tmp_path: Path) -> None:
+    host = FakeHost({"do c": Reply(1, "", "no")})
+    with pytest.raises(CesoError) as caught:
+        await execution(Plan("p", (step("a"), step("b"), step("c"))), host, tmp_path).carry_out()
+    assert host.lines == ["do a", "do b", "do c", "un c", "un b", "un a"]
+    assert "the host is as it was" in caught.value.changed
+
+
+async def test_a_clean_failure_is_not_undone_where_only_success_leaves_traces(tmp_path: Path) -> None:
+    claim = Undo((sh("rmdir", "x"),), when="succeeded")
+    host = FakeHost({"do mkdir": Reply(1, "", "File exists")})
+    with pytest.raises(CesoError):
+        await execution(Plan("p", (step("mkdir", undo=claim),)), host, tmp_path).carry_out()
+    assert host.lines == ["do mkdir"]
+
+
+async def test_a_lost_connection_counts_as_done_when_undoing(tmp_path: Path) -> None:
+    claim = Undo((sh("rmdir", "x"),), when="succeeded")
+    host = FakeHost({"do mkdir": HostFault("lost", code="connection_lost")})
+    with pytest.raises(CesoError):
+        await execution(Plan("p", (step("mkdir", undo=claim),)), host, tmp_path).carry_out()
+    assert host.lines == ["do mkdir", "rmdir x"]
+
+
+async def test_undoing_tries_again_when_the_connection_is_lost(tmp_path: Path) -> None:
+    host = FakeHost({"do a": Reply(1, ""), "un a": [HostFault("lost", code="connection_lost"), Reply(0, "")]})
+    with pytest.raises(CesoError) as caught:
+        await execution(Plan("p", (step("a"),)), host, tmp_path).carry_out()
+    assert host.lines == ["do a", "un a", "un a"]
+    assert "the host is as it was" in caught.value.changed
+
+
+async def test_what_cannot_be_undone_is_named_with_its_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ceso_mcp.execute.UNDO_TRIES", 1)
+    host = FakeHost({"do b": Reply(1, ""), "un a": Reply(1, "busy")})
+    with pytest.raises(CesoError) as caught:
+        await execution(Plan("p", (step("a"), step("b"))), host, tmp_path).carry_out()
+    assert "un a" in caught.value.changed
+
+
+async def test_a_failed_last_proof_keeps_what_was_made(tmp_path: Path) -> None:
+    wait = Step(
+        "wait",
+        sh("poll"),
+        until=Until("address", lambda reply: NotYet("no address"), "an address", 0.05, every_s=0.01),
+        keep_on_failure=True,
+        reads_only=True,
+    )
+    host = FakeHost()
+    with pytest.raises(CesoError) as caught:
+        await execution(Plan("p", (step("a"), wait), touches=("VM web (new)",)), host, tmp_path).carry_out()
+    assert "un a" not in host.lines
+    assert "VM web (new)" in caught.value.changed
+    assert "no address" in caught.value.message
+
+
+async def test_nothing_runs_without_an_audit_log(tmp_path: Path) -> None:
+    (tmp_path / "audit").write_text("in the way")
+    host = FakeHost()
+    with pytest.raises(CesoError) as caught:
+        await execution(Plan("p", (step("a"),)), host, tmp_path).carry_out()
+    assert caught.value.code == "audit_unwritable"
+    assert host.lines == []
