@@ -22,16 +22,18 @@ from ceso_mcp.audit import Actor, AuditLog
 from ceso_mcp.config import Config, private_directory, state_root
 from ceso_mcp.confirm import Pending, PendingRequests
 from ceso_mcp.desk import RepositoryDesk
-from ceso_mcp.errors import CesoError, InvalidArguments, Refused, StepFailed, TokenFault
+from ceso_mcp.errors import CesoError, Refused, StepFailed, TokenFault
 from ceso_mcp.execute import Execution
 from ceso_mcp.fact import Fixed
 from ceso_mcp.gather import HostFacts
-from ceso_mcp.jobs import Job, Jobs, Spawn, spawn_worker
-from ceso_mcp.operation import Answer, Change, Operation, Query
+from ceso_mcp.jobs import Job, Jobs, Spawn, ThrottledProgress, spawn_worker
+from ceso_mcp.operation import Answer, Change, Operation, Query, parse_arguments
 from ceso_mcp.plan import Plan
 from ceso_mcp.ports import Runner
 from ceso_mcp.preview import Preview, preview_of
 from ceso_mcp.redact import Redactor
+
+__all__ = ["Ceso", "Consent", "parse_arguments"]
 
 Progress = Callable[[str, float | None], None]
 Consent = Literal["terminal", "dialog", "token"]
@@ -174,7 +176,7 @@ class Ceso:
         """Carry out a job to its end and record how it ended. Never raises a CesoError."""
         request = self.jobs.request(job_id)
         actor = Actor(**request["actor"])
-        progress = _Throttled(lambda message, percent: self.jobs.progress(job_id, message, percent))
+        progress = ThrottledProgress(lambda message, percent: self.jobs.progress(job_id, message, percent))
         try:
             if "query" in request:
                 model = catalogue.operation(request["query"])
@@ -298,20 +300,6 @@ class Ceso:
         return error
 
 
-def parse_arguments(model: type[Operation], arguments: dict[str, Any]) -> Operation:
-    """`arguments` as an operation; raises InvalidArguments that names fields and never values."""
-    from pydantic import ValidationError
-
-    try:
-        return model.model_validate(arguments)
-    except ValidationError as error:
-        problems = [
-            f"{'.'.join(str(part) for part in item['loc']) or 'arguments'}: {item['msg']}"
-            for item in error.errors(include_url=False, include_input=False, include_context=False)
-        ]
-        raise InvalidArguments("; ".join(problems)) from None
-
-
 def _draw() -> Fixed:
     return Fixed(datetime.now(UTC).replace(microsecond=0).isoformat(), secrets.token_bytes(32))
 
@@ -323,20 +311,3 @@ def _unexpected(error: BaseException) -> CesoError:
         changed="Steps up to the last one in the audit log may have run.",
         hint=f"the worker's log has the details (process {os.getpid()})",
     )
-
-
-class _Throttled:
-    """Passes progress on at most twice a second, and always when the message changes its step."""
-
-    def __init__(self, tell: Progress) -> None:
-        self._tell = tell
-        self._last = 0.0
-        self._percent = 0.0
-
-    def __call__(self, message: str, percent: float | None) -> None:
-        if percent is not None:
-            self._percent = max(self._percent, percent)
-        now = time.monotonic()
-        if now - self._last >= 0.5:
-            self._last = now
-            self._tell(message, round(self._percent, 1))

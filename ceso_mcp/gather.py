@@ -74,9 +74,14 @@ class HostFacts:
 
     async def _ask_host(self, commands: Sequence[Command]) -> list[Reply]:
         mark = f"#{secrets.token_hex(12)}"
-        reply = await self._runner.run(
-            READ_LINE, stdin=batch_script(commands, mark).encode(), timeout_s=self._timeout_s
-        )
+        script = batch_script(commands, mark).encode()
+        try:
+            reply = await self._runner.run(READ_LINE, stdin=script, timeout_s=self._timeout_s)
+        except HostFault as fault:
+            if fault.code != "connection_lost":
+                raise
+            # An idle connection may have died unnoticed. Reading twice changes nothing.
+            reply = await self._runner.run(READ_LINE, stdin=script, timeout_s=self._timeout_s)
         if reply.exit_status != 0:
             raise HostFault(
                 f"reading the host failed ({reply.exit_status}): {reply.output.strip()[-300:]}",

@@ -225,3 +225,20 @@ def process_start(pid: int) -> str:
 
 def _alive(pid: int | None, start: str | None) -> bool:
     return bool(pid and start) and process_start(int(pid or 0)) == start
+
+
+class ThrottledProgress:
+    """Passes progress on at most twice a second, and always when the message changes its step."""
+
+    def __init__(self, tell: Callable[[str, float | None], None]) -> None:
+        self._tell = tell
+        self._last = 0.0
+        self._percent = 0.0
+
+    def __call__(self, message: str, percent: float | None) -> None:
+        if percent is not None:
+            self._percent = max(self._percent, percent)
+        now = time.monotonic()
+        if now - self._last >= 0.5:
+            self._last = now
+            self._tell(message, round(self._percent, 1))

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ceso_mcp.errors import InvalidArguments
 from ceso_mcp.fact import Facts
 from ceso_mcp.plan import Plan
 
@@ -69,3 +70,15 @@ class Change(Operation):
         Pure: the same facts and the same `facts.fixed` give the same plan, byte for byte.
         """
         raise NotImplementedError
+
+
+def parse_arguments(model: type[Operation], arguments: dict[str, Any]) -> Operation:
+    """`arguments` as an operation; raises InvalidArguments that names fields and never values."""
+    try:
+        return model.model_validate(arguments)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(str(part) for part in item['loc']) or 'arguments'}: {item['msg']}"
+            for item in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        raise InvalidArguments("; ".join(problems)) from None

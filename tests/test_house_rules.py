@@ -21,8 +21,8 @@ FLOORS = [
     {"recipes"},
     {"operations"},
     {"catalogue", "redact", "secrets", "config"},
-    {"ssh", "audit", "confirm", "jobs", "gather", "execute", "repository", "writer_lock", "preview"},
-    {"desk"},
+    {"ssh", "audit", "confirm", "jobs", "gather", "repository", "writer_lock"},
+    {"execute", "preview", "desk"},
     {"app"},
     {"surfaces", "__main__"},
 ]
@@ -69,7 +69,9 @@ def imports(path: Path) -> list[str]:
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
+            if node.level:  # lab/disks also runs by itself, inside the make-believe host
+                assert path.parent.name == "disks", f"{path}: relative import"
+                continue
             found += [f"{node.module}.{alias.name}" for alias in node.names]
     return found
 

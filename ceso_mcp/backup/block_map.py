@@ -105,9 +105,10 @@ class BlockMap:
         """
         numbers: array[int] = array("Q")
         reached = 0
-        if content and not content.endswith(b"\n"):
+        lines = content.split(b"\n")
+        if lines.pop():
             raise Unreadable("block map", "the last line is cut off")
-        for line in content.splitlines():
+        for line in lines:
             match = _LINE.match(line)
             if match is None:
                 raise Unreadable("block map", "not a run", line=line.decode("ascii", "replace"))

@@ -1,54 +1,106 @@
-"""What vmkfstools says: progress, and failures that hide at the end of a progress line."""
+"""What vmkfstools prints: progress and failures (fact sheet vmkfstools-and-files §1.2, §1.3)."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-_PROGRESS = re.compile(r"(?:Clone|Create|Grow|Hole Punching): (\d+)% done")
-_FAILED = re.compile(
-    r"(Failed to [^\r\n]*?|DiskLib_Check\(\) failed[^\r\n]*?)\s*: ([^\r\n]*?)\s*\((\d+|0x[0-9a-fA-F]+)\)"
+_PERCENT = re.compile(r"\b[A-Z][A-Za-z ]*: ([0-9]{1,3})% done")
+_PROGRESS = re.compile(r"^[ \t]*[A-Z][A-Za-z ]*: [0-9]{1,3}% done\.?")
+_NUMBERED = re.compile(r"(?P<text>.*?)[ \t]*\((?P<number>[0-9]{1,12})\)\.?[ \t]*$")
+_FAILED = re.compile(r"\b[Ff]ailed\b")
+_DEBUG = re.compile(r"^[ \t]*(?:DISKLIB|OBJLIB|AIOMGR|WORKER|VVOLLIB|[0-9]+:VVOLLIB)\b")
+_REPORTS = re.compile(
+    r"^[ \t]*(?:Destination disk format: .*|Cloning disk '.*'\.\.\."
+    r"|Creating disk '.*' and zeroing it out\.\.\."
+    r"|vmfsDisk: .*|Option --adaptertype is deprecated .*|Disk chain is consistent\.?|Disk is error free"
+    r"|.* is not an rdm|Disk .* is a (?:Non-passthrough|Passthrough) Raw Device Mapping|Maps to: .*)[ \t]*$"
 )
+_BAD_OPTION = re.compile(r"^[ \t]*(?:Incorrect disk option|Usage: vmkfstools)")
 _CAUSES = {
-    15: "the file is not a virtual disk (a descriptor is needed, not an extent)",
-    18: "the parent disk was changed after its snapshot was made",
-    23: "a parent disk is missing",
-    25: "a file is missing",
-    39: "the target exists already",
-    67: "a snapshot and its parent differ in size",
-    16392: "the disk is locked: its VM is running, or another program holds it",
+    15: ("not_a_disk", "the file is not the descriptor of a virtual disk"),
+    18: ("parent_changed", "the parent of a snapshot link was changed after the snapshot"),
+    23: ("parent_missing", "a parent of the snapshot chain cannot be opened"),
+    24: ("unsupported", "this version does not support the operation"),
+    25: ("missing", "a file of the disk is missing"),
+    39: ("exists", "the destination exists already"),
+    67: ("capacity_differs", "the links of the snapshot chain have different sizes"),
+    16392: ("locked", "the disk is in use: something else holds its lock"),
+}
+_ERRNO_KINDS = {
+    5: ("io", "the storage reported a read or write error"),
+    6: ("no_device", "the storage went away"),
+    16: ("locked", "the disk is in use"),
+    17: ("exists", "the destination exists already"),
+    2: ("missing", "a file or folder is missing"),
+    28: ("no_space", "the datastore is full"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class VmkfstoolsError:
-    """A failure: its number, the errno inside it if there is one, its text, and plain words."""
+    """A failure. `number` is vmkfstools' own, `errno` the system's inside it, None if there is none.
+
+    `text` is the line as printed; `kind` one word to decide by (`other` if the number is unknown);
+    `cause` the same in plain words.
+    """
 
     number: int | None
     errno: int | None
     text: str
+    kind: str
     cause: str
 
 
-def parse_progress(piece: str) -> float | None:
-    """The last percentage in a piece of output, or None."""
-    found = _PROGRESS.findall(piece)
-    return float(found[-1]) if found else None
+def parse_progress(chunk: str) -> int | None:
+    """The last percentage in a piece of output, None if it holds none.
+
+    100 is no proof of success (vmkfstools-i-fail-enxio-393225-1), and a good run may never show it.
+    """
+    found = _PERCENT.findall(chunk)
+    return min(int(found[-1]), 100) if found else None
 
 
 def failure(output: str) -> VmkfstoolsError | None:
-    """The failure that `output` reports, or None (fact sheet vmkfstools §1.2, §1.3)."""
+    """The first failure that the output tells of, None if it tells of none.
+
+    None with an exit status other than 0 is a failure without text (vmkfstools-i-killed-midway-1).
+    Lines of the debug levels are not failures (vmkfstools-i-verbose5-nfs-1) unless one breaks into
+    the progress (vmkfstools-i-eio-at-93-1).
+    """
     for line in re.split(r"[\r\n]+", output):
-        match = _FAILED.search(line)
-        if match:
-            number = int(match[3], 0)
-            errno = number >> 16 if number & 0xFFFF in (2, 9) else None
-            cause = _CAUSES.get(number) or _errno_cause(errno) or match[2]
-            return VmkfstoolsError(number, errno, match[0].strip(), cause)
-        if "Failed" in line or "Incorrect disk option" in line:
-            return VmkfstoolsError(None, None, line.strip(), line.strip())
+        text = line
+        while (found := _PROGRESS.match(text)) is not None:
+            text = text[found.end() :]
+        glued = text is not line
+        if _REPORTS.match(text) or (not glued and _DEBUG.match(text)):
+            continue
+        if _BAD_OPTION.match(text):
+            return VmkfstoolsError(None, None, text.strip(), "usage", "the command was not understood")
+        if _FAILED.search(text):
+            return _error(text.strip())
     return None
 
 
-def _errno_cause(errno: int | None) -> str | None:
-    return {5: "an input/output error", 6: "the device is gone", 28: "the datastore is full"}.get(errno or 0)
+def decode_errno(number: int) -> int | None:
+    """The system's errno inside an error number: `number >> 16` where the low half is 2 or 9.
+
+    The rule is inferred in fact sheet vmkfstools-and-files §1.3.
+    """
+    return number >> 16 if number & 0xFFFF in (2, 9) and number >> 16 else None
+
+
+def _error(text: str) -> VmkfstoolsError:
+    found = _NUMBERED.match(text)
+    if found is None:
+        locked = "failed to lock the file" in text.lower()
+        kind, cause = _CAUSES[16392] if locked else ("other", text)
+        return VmkfstoolsError(None, None, text, kind, cause)
+    number = int(found.group("number"))
+    errno = decode_errno(number)
+    if errno is not None:
+        fallback = ("other", f"the system reported its error {errno}")
+        kind, cause = _ERRNO_KINDS.get(errno, fallback)
+    else:
+        kind, cause = _CAUSES.get(number, ("other", found.group("text")))
+    return VmkfstoolsError(number, errno, text, kind, cause)

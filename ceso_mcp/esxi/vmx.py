@@ -1,250 +1,185 @@
-"""The .vmx file: a lossless, ordered document of `key = "value"` lines.
-
-Keys are compared without regard to case; duplicates occur and the last one counts; values escape bytes
-as `|XX` (fact sheet vmkfstools §5.1). A document that is not changed renders to the bytes it came from.
-"""
+"""The .vmx: a VM's configuration file, and what hardware it describes."""
 
 from __future__ import annotations
 
-import codecs
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 from ceso_mcp.errors import Unreadable
+from ceso_mcp.esxi.dictionary import Dictionary
 
-_LINE = re.compile(r'^(\s*)([^\s=#"][^=]*?)(\s*=\s*)"(.*)"(\s*)$')
-_BARE = re.compile(r"^(\s*)([^\s=#\"][^=]*?)(\s*=\s*)([^\"\s]*)(\s*)$")
-_ESCAPE = re.compile(rb"\|([0-9A-Fa-f]{2})")
-_NODE = re.compile(r"^((?:scsi|sata|ide|nvme)\d+):(\d+)\.(\w+)$")
-_HARD_DISK = {"", "scsi-harddisk", "disk", "ata-harddisk", "sata-harddisk", "nvme-harddisk"}
+_NODE = re.compile(r"((scsi|sata|ide|nvme)(\d{1,4})):(\d{1,4})\.(.+)", re.I)
+_KINDS = ("scsi", "nvme", "sata", "ide")
+_NIC = re.compile(r"ethernet(\d{1,4})\.(.+)", re.I)
 
 
 @dataclass(frozen=True, slots=True)
 class VmxDisk:
-    """A hard disk of the VM; `node` is controller and unit, `scsi0:0`."""
+    """A hard disk. `node` is `scsi0:1`, its parts `controller` (`scsi0`), `bus` (0), `unit` (1).
+
+    `file_name` is as written: relative to the VM's folder or absolute. `mode` and `sharing` are
+    None where the file does not say.
+    """
 
     node: str
     file_name: str
-    mode: str
-    device_type: str
-    sharing: str
-
-    @property
-    def controller(self) -> str:
-        return self.node.partition(":")[0]
-
-    @property
-    def unit(self) -> int:
-        return int(self.node.partition(":")[2])
+    mode: str | None
+    device_type: str | None
+    controller: str
+    bus: int
+    unit: int
+    present: bool
+    sharing: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class VmxCdrom:
-    """A CD drive and what is in it."""
+    """A CD drive. `file_name` is "" for an empty one (`emptyBackingString` in newer files)."""
 
     node: str
-    file_name: str
     device_type: str
+    file_name: str
+    present: bool
+    start_connected: bool
 
 
 @dataclass(frozen=True, slots=True)
 class VmxNic:
-    """A network card. `mac` is the static or the generated address, None before there is one."""
+    """A network card. `mac` is the address it has: the written one if static, else the generated one.
+
+    `generated` says that the host or vCenter chose it. `network_name` is None on a distributed
+    switch (ethernet-dvs-1).
+    """
 
     index: int
     network_name: str | None
     virtual_dev: str | None
     address_type: str | None
     mac: str | None
+    generated: bool
+    present: bool
     pci_slot: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    raw: str
-    key: str | None = None
-    value: str | None = None
-    end: str = "\n"
+class Vmx(Dictionary):
+    """A .vmx document; `parse` also reads its disks and cards, so that what they hold is readable."""
 
-
-class Vmx:
-    """An immutable .vmx document."""
-
-    def __init__(self, lines: tuple[_Line, ...]) -> None:
-        self._lines = lines
-        self._values = {line.key.lower(): line.value or "" for line in lines if line.key is not None}
+    __slots__ = ()
+    what: ClassVar[str] = ".vmx file"
 
     @classmethod
-    def parse(cls, text: str) -> Vmx:
-        """Read a document; raises Unreadable for a line that is neither setting, comment nor blank."""
-        lines = []
-        for piece in re.findall(r"[^\n]*\n|[^\n]+", text):
-            body = piece.rstrip("\r\n")
-            end = piece[len(body) :]
-            if not body.strip() or body.lstrip().startswith("#"):
-                lines.append(_Line(body, end=end))
-                continue
-            match = _LINE.match(body) or _BARE.match(body)
-            if match is None:
-                raise Unreadable("a .vmx", "a line is no setting", line=body)
-            lines.append(_Line(body, match[2], _decoded(match[4]), end))
-        return cls(tuple(lines))
-
-    @classmethod
-    def parse_bytes(cls, data: bytes) -> Vmx:
-        """Read a document in the encoding that its `.encoding` line names (UTF-8 if none)."""
-        match = re.search(rb'(?mi)^\s*\.encoding\s*=\s*"([A-Za-z0-9_-]+)"', data)
-        name = match[1].decode("ascii") if match else "UTF-8"
-        try:
-            return cls.parse(data.decode(codecs.lookup(name).name))
-        except (LookupError, UnicodeDecodeError):
-            raise Unreadable("a .vmx", f"it is not in the encoding {name} that it names") from None
-
-    def render(self) -> str:
-        return "".join(line.raw + line.end for line in self._lines)
-
-    def get(self, key: str, default: str | None = None) -> str | None:
-        return self._values.get(key.lower(), default)
-
-    def flag(self, key: str) -> bool:
-        """TRUE and true count as set (fact sheet vmkfstools §5.1)."""
-        return (self.get(key) or "").strip().lower() in ("true", "1", "yes", "y", "t", "on")
-
-    def number(self, key: str) -> int | None:
-        """The value as an integer, None if absent; raises Unreadable if it is something else."""
-        text = self.get(key)
-        if text is None or not text.strip():
-            return None
-        if not re.fullmatch(r"-?\d+", text.strip()):
-            raise Unreadable("a .vmx", f"{key} is not a number", line=text)
-        return int(text)
-
-    def keys(self) -> list[str]:
-        """Keys as written, each once, in order."""
-        return list({line.key.lower(): line.key for line in self._lines if line.key is not None}.values())
-
-    def items(self) -> Iterator[tuple[str, str]]:
-        for key in self.keys():
-            yield key, self._values[key.lower()]
-
-    def with_set(self, changes: Mapping[str, str]) -> Vmx:
-        """A document with these values: in their old places, else at the end; duplicates removed."""
-        wanted = {key.lower(): (key, value) for key, value in changes.items()}
-        lines: list[_Line] = []
-        done: set[str] = set()
-        for line in self._lines:
-            name = line.key.lower() if line.key is not None else None
-            if name is None or name not in wanted:
-                lines.append(line)
-            elif name not in done:
-                done.add(name)
-                lines.append(_setting(line.key or "", wanted[name][1], line.end))
-        if lines and not lines[-1].end:
-            last = lines[-1]
-            lines[-1] = _Line(last.raw, last.key, last.value)
-        lines += [_setting(key, value, "\n") for name, (key, value) in wanted.items() if name not in done]
-        return Vmx(tuple(lines))
-
-    def without(self, drop: Iterable[str] | Callable[[str], bool]) -> Vmx:
-        """A document without these keys (or those of which `drop` is true)."""
-        if callable(drop):
-            test = drop
-        else:
-            names = {key.lower() for key in drop}
-
-            def test(key: str) -> bool:
-                return key.lower() in names
-
-        return Vmx(tuple(line for line in self._lines if line.key is None or not test(line.key)))
-
-    @property
-    def encrypted(self) -> bool:
-        return any(key.lower().startswith("encryption.") for key in self.keys())  # noqa: SIM118
+    def parse(cls, text: str) -> Self:
+        vmx = super().parse(text)
+        vmx.all_disks()
+        vmx.cdroms()
+        vmx.all_nics()
+        return vmx
 
     def disks(self) -> list[VmxDisk]:
-        """Hard disks that are present, in the order of controller and unit."""
-        found = []
-        for node, values in self._nodes().items():
-            kind = values.get("devicetype", "").lower()
-            name = values.get("filename", "")
-            if kind in _HARD_DISK and name.lower().endswith(".vmdk") and self._present(node, values):
-                found.append(
-                    VmxDisk(
-                        node,
-                        name,
-                        values.get("mode", ""),
-                        values.get("devicetype", ""),
-                        values.get("sharing", ""),
-                    )
-                )
-        return sorted(found, key=lambda disk: (_controller_order(disk.controller), disk.unit))
+        """The hard disks that are present, ordered by controller (SCSI, NVMe, SATA, IDE), bus and unit."""
+        return [disk for disk in self.all_disks() if disk.present]
 
-    def cdroms(self) -> list[VmxCdrom]:
-        return [
-            VmxCdrom(node, values.get("filename", ""), values.get("devicetype", ""))
-            for node, values in self._nodes().items()
-            if "cdrom" in values.get("devicetype", "").lower() and self._present(node, values)
-        ]
+    def all_disks(self) -> list[VmxDisk]:
+        """All hard disks, those whose `present` is false included; without that key it is taken for true,
+        so that no disk goes unseen.
 
-    def nics(self) -> list[VmxNic]:
-        numbers = sorted(
-            {int(m[1]) for key in self.keys() if (m := re.match(r"(?i)ethernet(\d+)\.present$", key))}  # noqa: SIM118
-        )
-        found = []
-        for number in numbers:
-            prefix = f"ethernet{number}."
-            if not self.flag(f"{prefix}present"):
+        A node is a hard disk unless its device type is one of CD drives or of a raw SCSI device;
+        without a type it is one (nvme-efi-hw21-esxi8) unless its file is an .iso.
+        Raises Unreadable for a disk that is present and names no file.
+        """
+        found: list[VmxDisk] = []
+        for node, controller, bus, unit in self._nodes():
+            kind = self.get(f"{node}.deviceType")
+            file_name = self.get(f"{node}.fileName") or ""
+            present = self.flag(f"{node}.present") or not self.get(f"{node}.present")
+            if _is_cdrom(kind, file_name) or (kind or "").lower() == "scsi-passthru":
                 continue
-            static = (self.get(f"{prefix}addressType") or "").lower() == "static"
-            mac = self.get(f"{prefix}address") if static else self.get(f"{prefix}generatedAddress")
+            if not file_name:
+                if self.flag(f"{node}.present"):
+                    raise Unreadable(self.what, f"the disk {node} names no file")
+                continue
             found.append(
-                VmxNic(
-                    number,
-                    self.get(f"{prefix}networkName"),
-                    self.get(f"{prefix}virtualDev"),
-                    self.get(f"{prefix}addressType"),
-                    (mac or "").lower() or None,
-                    self.number(f"{prefix}pciSlotNumber"),
+                VmxDisk(
+                    node=node,
+                    file_name=file_name,
+                    mode=self.get(f"{node}.mode") or None,
+                    device_type=kind,
+                    controller=controller,
+                    bus=bus,
+                    unit=unit,
+                    present=present,
+                    sharing=self.get(f"{node}.sharing") or None,
                 )
             )
         return found
 
-    def _nodes(self) -> dict[str, dict[str, str]]:
-        nodes: dict[str, dict[str, str]] = {}
-        for key, value in self.items():
-            match = _NODE.match(key.lower())
-            if match:
-                nodes.setdefault(f"{match[1]}:{match[2]}", {})[match[3]] = value
-        return nodes
+    def cdroms(self) -> list[VmxCdrom]:
+        """The CD drives that are present."""
+        found: list[VmxCdrom] = []
+        for node, *_ in self._nodes():
+            kind = self.get(f"{node}.deviceType")
+            file_name = self.get(f"{node}.fileName") or ""
+            if not (_is_cdrom(kind, file_name) and self.flag(f"{node}.present")):
+                continue
+            start = self.get(f"{node}.startConnected")
+            found.append(
+                VmxCdrom(
+                    node=node,
+                    device_type=kind or "",
+                    file_name="" if file_name == "emptyBackingString" else file_name,
+                    present=True,
+                    start_connected=start is None or self.flag(f"{node}.startConnected"),
+                )
+            )
+        return found
 
-    def _present(self, node: str, values: Mapping[str, str]) -> bool:
-        return values.get("present", "TRUE").strip().lower() == "true"
+    def nics(self) -> list[VmxNic]:
+        """The network cards that are present, by number."""
+        return [nic for nic in self.all_nics() if nic.present]
+
+    def all_nics(self) -> list[VmxNic]:
+        """All network cards, those whose `present` is false included, by number."""
+        numbers = {int(found.group(1)) for key in self.keys() if (found := _NIC.fullmatch(key))}
+        return [self._nic(number) for number in sorted(numbers)]
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the file or the VM is encrypted (any `encryption.*` key)."""
+        return any(key.lower().startswith("encryption.") for key in self.keys())
+
+    def _nic(self, index: int) -> VmxNic:
+        prefix = f"ethernet{index}"
+        kind = self.get(f"{prefix}.addressType") or None
+        static = self.get(f"{prefix}.address") or None
+        generated = self.get(f"{prefix}.generatedAddress") or None
+        is_static = kind is not None and kind.lower() == "static"
+        if kind is None and generated is None and static is not None:
+            is_static = True
+        return VmxNic(
+            index=index,
+            network_name=self.get(f"{prefix}.networkName") or None,
+            virtual_dev=self.get(f"{prefix}.virtualDev") or None,
+            address_type=kind,
+            mac=static if is_static else generated,
+            generated=not is_static,
+            present=self.flag(f"{prefix}.present"),
+            pci_slot=self.number(f"{prefix}.pciSlotNumber"),
+        )
+
+    def _nodes(self) -> list[tuple[str, str, int, int]]:
+        """(node, controller, bus, unit) of every storage node, in the order of `disks`."""
+        seen: dict[str, tuple[str, str, int, int]] = {}
+        for key in self.keys():
+            found = _NODE.fullmatch(key)
+            if found:
+                controller = found.group(1).lower()
+                node = f"{controller}:{found.group(4)}"
+                seen.setdefault(node, (node, controller, int(found.group(3)), int(found.group(4))))
+        return sorted(seen.values(), key=lambda n: (_KINDS.index(n[1].rstrip("0123456789")), n[2], n[3]))
 
 
-def _setting(key: str, value: str, end: str) -> _Line:
-    return _Line(f'{key} = "{_encoded(value)}"', key, value, end or "\n")
-
-
-def _encoded(value: str) -> str:
-    out = []
-    for char in value:
-        if char in '"|' or ord(char) < 0x20 or ord(char) == 0x7F:
-            out.append(f"|{ord(char):02X}")
-        elif 0x80 <= ord(char) < 0xA0 or char in "\u2028\u2029":
-            out += [f"|{byte:02X}" for byte in char.encode()]
-        else:
-            out.append(char)
-    return "".join(out)
-
-
-def _decoded(text: str) -> str:
-    if "|" not in text:
-        return text
-    raw = _ESCAPE.sub(lambda m: bytes([int(m[1], 16)]), text.encode("utf-8", "surrogateescape"))
-    return raw.decode("utf-8", "surrogateescape")
-
-
-def _controller_order(controller: str) -> tuple[int, int]:
-    kind = controller.rstrip("0123456789")
-    return ("scsi", "nvme", "sata", "ide").index(kind), int(controller[len(kind) :])
+def _is_cdrom(kind: str | None, file_name: str) -> bool:
+    if kind is None:
+        return file_name.lower().endswith(".iso")
+    return kind.lower().startswith(("cdrom", "atapi-cdrom"))

@@ -14,14 +14,15 @@ from ceso_mcp.errors import LabFault
 
 # Fact sheet esxcli-and-shell §3.1. `df` and `uname` are absent: ESXi's own are
 # programs of their own, in `programs.py`; so are `nohup` and `cksum`, which Debian's build lacks.
-APPLETS = frozenset(
-    """[ [[ ash awk basename bunzip2 busybox bzcat cat chgrp chmod chown clear cp cut date dd diff
-    dirname dmesg du echo egrep env expr false fgrep find grep groups gunzip gzip head hexdump hostname id
-    kill ln logger ls lzop md5sum mkdir mkfifo mknod mktemp more mv nc nslookup od passwd
-    pidof printf pwd readlink realpath reset rm rmdir sed seq setsid sh sha1sum sha256sum sha512sum sleep
-    sort stat stty sync tail tar tee test time timeout touch true tty uniq unlzop unzip uptime
-    usleep vi watch wc wget which who whoami xargs yes zcat""".split()
-)
+_APPLET_NAMES = """
+    [ [[ ash awk basename bunzip2 busybox bzcat cat chgrp chmod chown clear cp cut date dd diff
+    dirname dmesg du echo egrep env expr false fgrep find grep groups gunzip gzip head hexdump
+    hostname id kill ln logger ls lzop md5sum mkdir mkfifo mknod mktemp more mv nc nslookup od
+    passwd pidof printf pwd readlink realpath reset rm rmdir sed seq setsid sh sha1sum sha256sum
+    sha512sum sleep sort stat stty sync tail tar tee test time timeout touch true tty uniq unlzop
+    unzip uptime usleep vi watch wc wget which who whoami xargs yes zcat
+"""
+APPLETS = frozenset(_APPLET_NAMES.split())
 # What ash itself looks up as a builtin is not an applet; ESXi's ash lacks `command` (§3.1).
 BUILTIN = b"\x002command\0"
 HIDDEN_BUILTIN = b"\x002commanc\0"

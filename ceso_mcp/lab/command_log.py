@@ -28,7 +28,9 @@ class CommandLog:
         return self._next - 1
 
     def exec_ended(self, seq: int, began: float, line: str, status: int | None) -> None:
-        self._write(kind="exec", seq=seq, time=began, line=line, argv=[], exit=status, changed=False, exec=seq)
+        self._write(
+            kind="exec", seq=seq, time=began, line=line, argv=[], exit=status, changed=False, exec=seq
+        )
 
     def shim_ended(self, exec_id: int, argv: list[str], status: int, changed: bool) -> None:
         self._write(

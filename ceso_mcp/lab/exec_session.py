@@ -12,27 +12,13 @@ from typing import Any
 
 import asyncssh
 
-from ceso_mcp.lab.command_log import CommandLog
-from ceso_mcp.lab.fault_rules import FaultRules
-from ceso_mcp.lab.namespace import Host
+from ceso_mcp.lab import namespace
+from ceso_mcp.lab.machine import Machine
 from ceso_mcp.lab.records import Fault
 from ceso_mcp.lab.terminal import Terminal
 
-HANGUP_GRACE_S = 1.0
+PROMPT = r"[\u@\h:\w] "
 NO_SPACE = b"No space left on device\n"
-
-
-class Machine:
-    """What a session needs of the lab: the host to run in, the log, the rules, the running calls."""
-
-    def __init__(self, host: Host, log: CommandLog, rules: FaultRules, latency_s: float, banner: str) -> None:
-        self.host = host
-        self.log = log
-        self.rules = rules
-        self.latency_s = latency_s
-        self.banner = banner
-        self.running: dict[int, ExecSession] = {}
-        self.apply_to_world: Callable[[Fault], None] = lambda fault: None
 
 
 class ExecSession(asyncssh.SSHServerSession[bytes]):
@@ -58,7 +44,8 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
         self._logged = False
         self._task: asyncio.Task[None] | None = None
         self._terminal: Terminal | None = None
-        self._stdin_open = True
+        self._pipe_full = False
+        self._input_fault: Fault | None = None
 
     # --- the channel's side
 
@@ -90,16 +77,16 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
         self._task = asyncio.get_running_loop().create_task(self._start())
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
+        if self._input_fault is not None:
+            return
         fault = self._fault
         if fault is not None and fault.effect in ("cut_stdin", "full_stdin") and self._status is None:
             room = fault.at_bytes - self._got_bytes
             if len(data) >= room:
                 self._to_stdin(data[:room])
                 self._got_bytes += room
-                self._stdin_open = False
                 self._stdin_end()
-                self._fault = None
-                asyncio.get_running_loop().create_task(self._stdin_fault(fault))
+                self._input_fault = fault
                 return
         self._got_bytes += len(data)
         self._to_stdin(data)
@@ -153,7 +140,9 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
         loop = asyncio.get_running_loop()
         host = self._machine.host
         if self._terminal is not None:
-            environment = host.environment(self._seq, TERM=self._terminal.term)
+            environment = host.environment(self._seq, TERM=self._terminal.term, PS1=PROMPT)
+            if self._line is None:
+                self._output(1, namespace.MOTD.replace("\n", "\r\n").encode())
             status = await self._terminal.run(host.argv(self._line), environment, self._output)
             self._exit(status)
             return
@@ -166,6 +155,8 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
         for content in self._held:
             self._to_stdin(content)
         self._held = []
+        if self._channel is not None and not self._pipe_full:
+            self._channel.resume_reading()
         if self._held_eof:
             self._stdin_end()
         if self._channel is None:
@@ -191,6 +182,9 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
 
     def process_ended(self, status: int) -> None:
         """The command and everything that held its output has ended."""
+        if self._input_fault is not None:
+            self._end_by_input_fault(self._input_fault)
+            return
         if self._fault is not None and self._fault.effect == "cut_after":
             self._status = status
             self._finish(status)
@@ -219,14 +213,14 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
             self._logged = True
             self._machine.log.exec_ended(self._seq, self._began, self._line or "", status)
 
-    async def _stdin_fault(self, fault: Fault) -> None:
-        await asyncio.sleep(0.05)
+    def _end_by_input_fault(self, fault: Fault) -> None:
+        """The command has taken in what was let through; now its fate."""
         if fault.effect == "cut_stdin":
+            self._finish(None)
             self.cut()
         elif self._channel is not None:
             self._channel.write_stderr(b"sh: write error: " + NO_SPACE)
             self._exit(1)
-            self._kill(signal.SIGKILL)
 
     # --- the process's side
 
@@ -243,11 +237,20 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
                 pipe.write(content)
 
     def stdin_full(self) -> None:
+        self._pipe_full = True
+        self._pipe_full = True
         if self._channel is not None:
             self._channel.pause_reading()
 
     def stdin_drained(self) -> None:
-        if self._channel is not None:
+        self._pipe_full = False
+        self._pipe_full = False
+        # Not at once: asyncio calls this from the pipe's own writing, and an end of file that
+        # arrived with the data held back would close the pipe before its buffer is written.
+        asyncio.get_running_loop().call_soon(self._resume)
+
+    def _resume(self) -> None:
+        if self._channel is not None and not self._pipe_full:
             self._channel.resume_reading()
 
     def _stdin_end(self) -> None:

@@ -72,8 +72,13 @@ class Guests:
     async def _boot(self, vm: Vm) -> None:
         started = vm.booted_at
         await asyncio.sleep(self._world.boot_delay_s)
+        if vm.state == ON and vm.booted_at == started:
+            self.boot_now(vm)
+
+    def boot_now(self, vm: Vm) -> None:
+        """The boot itself: read guestinfo, write the disk, report."""
         disk = self._boot_disk(vm)
-        if vm.state != ON or vm.booted_at != started or disk is None:
+        if disk is None:
             return
         try:
             block = guest_block.read(disk, self._storage.here)
@@ -123,7 +128,12 @@ def link_local(mac: str) -> str:
     """The IPv6 link-local address that a card gives itself from its MAC."""
     octets = [int(part, 16) for part in mac.split(":")]
     octets[0] ^= 2
-    words = [octets[0] << 8 | octets[1], octets[2] << 8 | 0xFF, 0xFE00 | octets[3], octets[4] << 8 | octets[5]]
+    words = [
+        octets[0] << 8 | octets[1],
+        octets[2] << 8 | 0xFF,
+        0xFE00 | octets[3],
+        octets[4] << 8 | octets[5],
+    ]
     return "fe80::" + ":".join(f"{word:x}" for word in words)
 
 

@@ -150,13 +150,13 @@ class Inventory:
         stem = Path(vm.path).stem
         own = {settings.get("nvram"), settings.get("extendedConfigFile"), f"{stem}.vmsd", f"{stem}.vmx"}
         if folder.is_dir():
-            for place in folder.iterdir():
-                log = place.name.startswith("vmware") and place.suffix == ".log"
-                state = place.suffix in (".vswp", ".vmsn", ".vmss", ".vmem", ".hlog", ".scoreboard")
-                lock = place.name in (f"{stem}.vmx.lck", f"{stem}.vmx~")
-                mine = place.name.startswith((stem, f"vmx-{stem}"))
-                if place.name in own or log or lock or (state and mine):
-                    place.unlink()
+            for file in folder.iterdir():
+                log = file.name.startswith("vmware") and file.suffix == ".log"
+                state = file.suffix in (".vswp", ".vmsn", ".vmss", ".vmem", ".hlog", ".scoreboard")
+                lock = file.name in (f"{stem}.vmx.lck", f"{stem}.vmx~")
+                mine = file.name.startswith((stem, f"vmx-{stem}"))
+                if file.name in own or log or lock or (state and mine):
+                    file.unlink()
             if not any(folder.iterdir()):
                 folder.rmdir()
         del self.world.vms[vm.vmid]

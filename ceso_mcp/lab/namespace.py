@@ -59,13 +59,19 @@ def furnish(layout: Layout, release: str, version: str, hostname: str) -> None:
     shutil.copytree(Path(__file__).parent / "disks", library, dirs_exist_ok=True)
     compileall.compile_dir(str(library), quiet=2)
     etc = host / "etc"
-    (etc / "passwd").write_text("root:x:0:0:Administrator:/:/bin/sh\nnobody:x:65534:65534:Nobody:/:/bin/false\n")
+    (etc / "passwd").write_text(
+        "root:x:0:0:Administrator:/:/bin/sh\nnobody:x:65534:65534:Nobody:/:/bin/false\n"
+    )
     (etc / "group").write_text("root:x:0:root\nnobody:x:65534:\n")
     (etc / "hosts").write_text(f"127.0.0.1\tlocalhost.localdomain localhost\n192.0.2.10\t{hostname}\n")
     (etc / "issue").write_text("\n")
     (etc / "motd").write_text(MOTD)
     (etc / "localtime").write_bytes(b"")
 
+
+PASSWD = """root:x:0:0:Administrator:/:/bin/sh
+nobody:x:65534:65534:Nobody:/:/bin/false
+"""
 
 MOTD = """The time and date of this login have been sent to the system logs.
 
@@ -114,7 +120,7 @@ class Host:
         read, write = os.pipe()
         arguments = [self._tools["bwrap"], "--unshare-user", "--uid", "0", "--gid", "0"]
         arguments += ["--unshare-pid", "--unshare-uts", "--hostname", self._hostname, "--unshare-ipc"]
-        arguments += ["--die-with-parent", "--info-fd", str(write), "--clearenv"]
+        arguments += ["--as-pid-1", "--die-with-parent", "--info-fd", str(write), "--clearenv"]
         arguments += [*_interpreter_mounts()]
         arguments += ["--bind", str(host / "bin"), "/bin", "--symlink", "bin", "/sbin"]
         arguments += ["--ro-bind", str(host / "lib" / "busybox"), BUSYBOX]
@@ -142,8 +148,9 @@ class Host:
             if self._bwrap is not None and self._bwrap.stderr is not None:
                 self._bwrap.kill()
                 said = self._bwrap.stderr.read()[-300:]
+            reason = said.decode("utf-8", "replace").strip() or str(error)
             raise LabFault(
-                f"the namespace of the lab's host could not be made: {said.decode('utf-8', 'replace') or error}",
+                f"the namespace of the lab's host could not be made: {reason}",
                 hint="unprivileged user namespaces must be allowed on this machine",
             ) from None
         self._wait_until_entered()

@@ -69,7 +69,8 @@ class Power:
             if static and checked and not identity.static_allowed(mac):
                 raise config_fault(
                     "msg.ethernet.badStaticMAC",
-                    f"{mac} is not an allowed static Ethernet address. It conflicts with VMware reserved MACs",
+                    f"{mac} is not an allowed static Ethernet address."
+                    " It conflicts with VMware reserved MACs",
                 )
 
     def needs_answer(self, vm: Vm) -> bool:
@@ -216,7 +217,7 @@ class Power:
 
         for bridge, slot in BRIDGE_SLOTS.items():
             if settings.flag(f"pciBridge{bridge}.present"):
-                give(f"pciBridge{bridge}", (slot,) + tuple(range(25, 31)))
+                give(f"pciBridge{bridge}", (slot, *range(25, 31)))
         for number in range(4):
             if settings.flag(f"scsi{number}.present"):
                 give(f"scsi{number}", SCSI_SLOTS)
@@ -240,4 +241,3 @@ def nic_mac(settings: Settings, nic: int) -> str:
     if settings.get(f"ethernet{nic}.addressType").lower() == "static":
         return settings.get(f"ethernet{nic}.address").lower()
     return settings.get(f"ethernet{nic}.generatedAddress").lower()
-

@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import asyncssh
 
 from ceso_mcp.lab import keys
 from ceso_mcp.lab.exec_session import ExecSession
-
-if TYPE_CHECKING:
-    from ceso_mcp.lab.exec_session import Machine
+from ceso_mcp.lab.machine import Machine
 
 KEX = (
     "ecdh-sha2-nistp256",
@@ -53,7 +50,9 @@ class Server(asyncssh.SSHServer):
         self._connection = conn
         conn.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def begin_auth(self, username: str) -> bool:
+    async def begin_auth(self, username: str) -> bool:
+        if self._machine.latency_s:
+            await asyncio.sleep(self._machine.latency_s)
         if self._connection is not None and self._machine.banner:
             self._connection.send_auth_banner(self._machine.banner)
         return True
@@ -70,11 +69,9 @@ class Server(asyncssh.SSHServer):
     def kbdint_auth_supported(self) -> bool:
         return True
 
-    async def get_kbdint_challenge(
+    def get_kbdint_challenge(
         self, username: str, lang: str, submethods: str
-    ) -> asyncssh.misc.DefTuple[object] | tuple[str, str, str, list[tuple[str, bool]]]:
-        if self._machine.latency_s:
-            await asyncio.sleep(self._machine.latency_s)
+    ) -> tuple[str, str, str, list[tuple[str, bool]]]:
         return "", "", "", [("Password: ", False)]
 
     def validate_kbdint_response(self, username: str, responses: object) -> bool:

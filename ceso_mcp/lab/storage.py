@@ -70,7 +70,12 @@ class Storage:
         settings = vm.settings
         for key, value in settings.pairs():
             node, dot, last = key.partition(".")
-            if not dot or last.lower() != "filename" or ":" not in node or not value.lower().endswith(".vmdk"):
+            if (
+                not dot
+                or last.lower() != "filename"
+                or ":" not in node
+                or not value.lower().endswith(".vmdk")
+            ):
                 continue
             if settings.get(f"{node}.present", "TRUE").upper() == "TRUE":
                 disks[node] = self.beside(vm, value)

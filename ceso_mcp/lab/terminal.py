@@ -62,7 +62,8 @@ class Terminal:
             if not ended.done():
                 ended.set_result(None)
 
-        process = subprocess.Popen(
+        process = await asyncio.to_thread(
+            subprocess.Popen,
             argv,
             env=environment,
             stdin=self._follower,

@@ -36,7 +36,7 @@ def _node(vm: Vm, item: Snapshot, snapshots: list[Snapshot]) -> Value:
     return Obj(
         "vim.vm.SnapshotTree",
         {
-            "snapshot": Ref(f"vim.vm.Snapshot:{vm.vmid}-snapshot-{item.uid}"),
+            "snapshot": Ref(f"vim.vm.Snapshot:{vm.vmid}-{item.uid}"),
             "vm": Ref(f"vim.VirtualMachine:{vm.vmid}"),
             "name": item.name,
             "description": item.description,
@@ -57,7 +57,7 @@ def info(vm: Vm, snapshots: list[Snapshot], current: int) -> str:
     found = Obj(
         "vim.vm.SnapshotInfo",
         {
-            "currentSnapshot": Ref(f"vim.vm.Snapshot:{vm.vmid}-snapshot-{current}"),
+            "currentSnapshot": Ref(f"vim.vm.Snapshot:{vm.vmid}-{current}"),
             "rootSnapshotList": Arr("vim.vm.SnapshotTree", roots),
         },
     )

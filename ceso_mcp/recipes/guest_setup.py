@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.guest import GuestInfo
 from ceso_mcp.guest.cloudinit import GuestNic, guestinfo, metadata, user_data
 from ceso_mcp.guest.expectation import Reported, mismatches
 from ceso_mcp.guest.identity import bios_uuid, instance_id, static_mac
-from ceso_mcp.guest.names import default_hostname, hostname, linux_user
+from ceso_mcp.guest.names import Hostname, LinuxUser, SshPublicKey, default_hostname
 from ceso_mcp.guest.network import NicAddressing
-from ceso_mcp.guest.ssh_keys import ssh_public_key
 
 _DHCP = "dhcp"
-SshKeys = tuple[Annotated[str, AfterValidator(ssh_public_key)], ...]
+SshKeys = tuple[SshPublicKey, ...]
 
 
 class GuestFields(BaseModel):
@@ -26,7 +25,7 @@ class GuestFields(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    hostname: Annotated[str, AfterValidator(hostname)] | None = Field(
+    hostname: Hostname | None = Field(
         None, description="host name, short or full; made from the VM's name if left out", max_length=253
     )
     ipv4: str | None = Field(
@@ -41,7 +40,7 @@ class GuestFields(BaseModel):
     gateway6: str | None = Field(None, description="IPv6 gateway, for a static address", max_length=64)
     dns: tuple[str, ...] = Field((), description="DNS servers", max_length=8)
     search: tuple[str, ...] = Field((), description="DNS search domains", max_length=32)
-    user: Annotated[str, AfterValidator(linux_user)] | None = Field(
+    user: LinuxUser | None = Field(
         None, description="user to create, with sudo and without password", max_length=32
     )
     ssh_keys: SshKeys = Field((), description="SSH public keys that may log in", max_length=32)

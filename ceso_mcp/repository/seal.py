@@ -7,13 +7,20 @@ included) or an OpenSSH private key without a passphrase. No message repeats a k
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ceso_mcp.errors import InvalidArguments, RepositoryFault
 from ceso_mcp.repository.target import Blob
 
+if TYPE_CHECKING:
+    import zstandard
+
 LEVEL = 3
+
+# A compressor serves one thread at a time, and making one costs as much as a small frame.
+_THREADS = threading.local()
 
 Identity = Any
 Recipient = Any
@@ -153,11 +160,24 @@ def unseal(stored: bytes, identities: Sequence[Identity]) -> bytearray:
     return content
 
 
-def compress(data: bytes) -> bytes:
-    """`data` as one zstd frame with its size and a checksum. Runs without the interpreter's lock."""
+class _Codecs(NamedTuple):
+    compressor: zstandard.ZstdCompressor
+    decompressor: zstandard.ZstdDecompressor
+
+
+def _this_thread() -> _Codecs:
     import zstandard
 
-    return zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress(data)
+    codecs: _Codecs | None = getattr(_THREADS, "codecs", None)
+    if codecs is None:
+        compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)
+        codecs = _THREADS.codecs = _Codecs(compressor, zstandard.ZstdDecompressor())
+    return codecs
+
+
+def compress(data: bytes) -> bytes:
+    """`data` as one zstd frame with its size and a checksum. Runs without the interpreter's lock."""
+    return _this_thread().compressor.compress(data)
 
 
 def deflater() -> Deflater:
@@ -177,7 +197,7 @@ def decompress_frame(frame: bytes | bytearray | memoryview, raw_bytes: int) -> b
     try:
         # Looked at first: a forged size must not make this ask for gigabytes.
         if zstandard.frame_content_size(frame) == raw_bytes:
-            content = zstandard.ZstdDecompressor().decompress(frame)
+            content = _this_thread().decompressor.decompress(frame)
             if len(content) == raw_bytes:
                 return content
     except zstandard.ZstdError:

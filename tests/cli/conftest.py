@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from ceso_mcp import catalogue, jobs
+from ceso_mcp import catalogue
 from ceso_mcp.app import Ceso
 from ceso_mcp.config import Config, HostSection
 from ceso_mcp.errors import InvalidArguments
@@ -48,8 +48,7 @@ class ObedientHost:
 
     async def run(self, line: str, **rest: Any) -> Reply:
         self.lines.append(line)
-        while not self.hold.is_set():
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(self.hold.wait, 20)
         return self.reply
 
 
@@ -108,7 +107,7 @@ def run(
             threads.append(threading.Thread(target=work, daemon=True))
             threads[-1].start()
 
-    monkeypatch.setattr(jobs.subprocess, "Popen", Worker)
+    monkeypatch.setattr("ceso_mcp.jobs.subprocess.Popen", Worker)
     monkeypatch.setattr(opening, "open_ceso", lambda settings: Ceso(config, runner=host))
     monkeypatch.delenv("CESO_LAB", raising=False)
 

@@ -120,9 +120,7 @@ def test_of_many_creators_at_once_exactly_one_wins(target: Target) -> None:
         start = threading.Barrier(8)
         won: list[int] = []
 
-        def create(
-            me: int, start: threading.Barrier = start, won: list[int] = won, at: int = attempt
-        ) -> None:
+        def create(me: int, start=start, won=won, at=attempt) -> None:  # type: ignore[no-untyped-def]
             start.wait(10)
             if target.create(f"locks/{at}", b"%d" % me * 1000):
                 won.append(me)
@@ -225,3 +223,15 @@ def test_without_hard_links_a_lock_is_still_exclusive(
     assert target.lock("locks/a", b"two") is False
     assert target.get("locks/a") == b"one"
     assert target.unlock("locks/a", b"one") is True
+
+
+def test_a_folder_that_is_gone_is_no_empty_repository(tmp_path: Path) -> None:
+    (tmp_path / "place").mkdir()
+    target = LocalTarget(tmp_path / "place")
+    target.put("a/b", [b"x"])
+    (tmp_path / "place").rename(tmp_path / "elsewhere")
+    for use in (lambda: list(target.list("a")), lambda: target.get("a/b"), lambda: target.put("a/b", [b""])):
+        with pytest.raises(RepositoryFault) as caught:
+            use()
+        assert "is gone" in caught.value.message
+    assert not (tmp_path / "place").exists()

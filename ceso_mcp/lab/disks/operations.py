@@ -21,6 +21,10 @@ def plenty() -> int:
     return 1 << 60
 
 
+def silent(percent: int) -> None:
+    """No progress shown."""
+
+
 def _stem(path: str) -> str:
     return path.removesuffix(".vmdk")
 
@@ -51,7 +55,7 @@ def _allocate(handle: int, start: int, size_bytes: int, room: Room, progress: Pr
         progress((at + length) * 100 // size_bytes)
 
 
-def create(path: str, size_bytes: int, kind: str, room: Room = plenty, progress: Progress = id) -> None:
+def create(path: str, size_bytes: int, kind: str, room: Room = plenty, progress: Progress = silent) -> None:
     """Make a disk of `size_bytes` (rounded up to whole sectors: assumed); `kind` as after `-d`."""
     sectors = -(-size_bytes // text.SECTOR)
     handle = _new_extent(path)
@@ -72,7 +76,7 @@ def clone(
     target: str,
     kind: str,
     room: Room = plenty,
-    progress: Progress = id,
+    progress: Progress = silent,
     place: Place = same,
 ) -> None:
     """Copy the whole chain of `source` into one new flat disk; zero blocks stay holes when thin.
@@ -87,7 +91,7 @@ def clone(
             made = text.new_flat(name, disk.size_bytes // text.SECTOR, thin=kind == "thin")
             text.store(target, made)
             if kind != "thin":
-                _allocate(handle, 0, disk.size_bytes, room, lambda percent: None)
+                _allocate(handle, 0, disk.size_bytes, room, silent)
             _copy(disk, handle, kind, room, progress)
         finally:
             os.close(handle)
@@ -129,7 +133,7 @@ def grow(path: str, size_bytes: int, room: Room = plenty, kind: str = "") -> Non
         if described.thin and kind != "eagerzeroedthick":
             os.ftruncate(handle, sectors * text.SECTOR)
         else:
-            _allocate(handle, described.size_bytes, sectors * text.SECTOR, room, lambda percent: None)
+            _allocate(handle, described.size_bytes, sectors * text.SECTOR, room, silent)
     finally:
         os.close(handle)
     ddb = {**described.ddb, **text.geometry(sectors)}
@@ -161,7 +165,9 @@ def punch(path: str) -> None:
     """Free every 1 MiB block of a flat disk that holds only zeros (vmkfstools-K-punchzero-1)."""
     with Disk(path) as disk:
         zeros = bytes(BLOCK_BYTES)
-        empty = [at for at, size in disk.data_blocks() if size == BLOCK_BYTES and disk.read(at, size) == zeros]
+        empty = [
+            at for at, size in disk.data_blocks() if size == BLOCK_BYTES and disk.read(at, size) == zeros
+        ]
         extent = disk.links[0].extent
     copy = f"{extent}~punch"
     with open(extent, "rb") as source, open(copy, "wb") as target:

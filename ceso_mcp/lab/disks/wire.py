@@ -6,10 +6,9 @@ A request is NUL-separated fields; answers are frames of one kind byte (`1` stdo
 
 from __future__ import annotations
 
+import _socket
 import os
 import sys
-
-import _socket
 
 SOCKET = "/var/run/hostd.sock"
 DOWN = 255

@@ -82,7 +82,7 @@ class LocalTarget:
 
     def list(self, folder: str) -> Iterator[Entry]:
         def fail(fault: OSError) -> None:
-            if not isinstance(fault, FileNotFoundError):
+            if not isinstance(fault, FileNotFoundError) or not self._root.is_dir():
                 raise fault
 
         with self._faults(folder):
@@ -199,6 +199,11 @@ class LocalTarget:
         try:
             yield
         except FileNotFoundError as fault:
+            if not self._root.is_dir():
+                raise RepositoryFault(
+                    f"the repository's folder {self.title} is gone",
+                    hint="see whether it is still mounted",
+                ) from fault
             raise RepositoryFault(
                 f"{what} is not in the repository {self.title}", code="no_such_object"
             ) from fault

@@ -25,7 +25,7 @@ def audit() -> None:
 @click.option("--run", "run_id", metavar="ID", help="only the events of this run")
 @click.option("--last", default=50, type=click.IntRange(1), help="how many events  [default: 50]")
 def show_events(run_id: str | None, last: int) -> None:
-    """Show the newest events, the newest last; every line that was sent to the host is among them."""
+    """Show the newest events, the newest last: what was asked, shown, agreed to, every step that ran."""
     settings = current()
     events = opening.open_ceso(settings).audit.events()
     kept = deque((event for event in events if run_id in (None, event.get("run"))), maxlen=last)
@@ -61,5 +61,6 @@ def verify_log() -> None:
 
 
 def _what(event: dict[str, Any]) -> str:
-    parts = [str(event[name]) for name in _SAYS if event.get(name) not in (None, "")]
+    parts = [{True: "ok", False: "failed"}[event["ok"]]] if isinstance(event.get("ok"), bool) else []
+    parts += [str(event[name]) for name in _SAYS if event.get(name) not in (None, "")]
     return "  ".join(parts).replace("\n", " ")

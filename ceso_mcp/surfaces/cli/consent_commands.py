@@ -56,7 +56,8 @@ def approve(token: str) -> None:
         output.write_json({"approved": True, "title": pending.title, "expires": _expires(pending)})
         return
     output.line(output.console(), f"approved until {_expires(pending)}: {pending.title}", "bold green")
-    output.line(output.console(), "The client may confirm it now; or run it here: ceso confirm TOKEN")
+    way = settings.typed(f"confirm {token}")
+    output.line(output.console(), f"The client may confirm it now; or run it here: {way}")
 
 
 def _show(pending: Pending, *, err: bool = False) -> None:

@@ -94,7 +94,7 @@ def tell_error(error: Exception, settings: Settings) -> int:
         Failure(
             code="internal",
             message=f"ceso failed unexpectedly ({type(error).__name__})",
-            changed="`ceso audit show` lists everything that was sent to the host.",
+            changed="`ceso audit show` lists every step that ran.",
             hint="" if settings.debug else "run it again with --debug to see the traceback",
             exit_status=1,
         ),

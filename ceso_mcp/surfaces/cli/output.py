@@ -56,8 +56,11 @@ def interactive() -> bool:
 
 
 def write_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    """One JSON document on standard output; what `harmless` would replace is escaped, so nothing is lost."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    click.echo(
+        "".join(char if char == "\n" or harmless(char) == char else json.dumps(char)[1:-1] for char in text)
+    )
 
 
 def human_bytes(count: float) -> str:

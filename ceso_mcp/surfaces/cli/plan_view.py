@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ceso_mcp.surfaces.cli.output import harmless, human_bytes, line
-from ceso_mcp.surfaces.cli.render import render
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,10 +18,9 @@ STDIN_COLUMNS = 160
 def show_plan(target: Console, preview: Preview, *, full: bool = False) -> None:
     """Print the whole plan. Commands are never broken or shortened; `full` leaves stdin whole too."""
     line(target, preview.title, "bold")
-    if preview.changes:
-        line(target, "")
-        render(target, {"changes": [row.model_dump() for row in preview.changes]})
-    line(target, "")
+    width = max((len(row.what) for row in preview.changes), default=0)
+    for row in preview.changes:
+        line(target, f"  {row.what.ljust(width)}  {row.before or '-'} → {row.after or '-'}")
     line(target, f"steps ({len(preview.steps)})", "bold")
     for step in preview.steps:
         _step(target, step, full)
@@ -34,7 +32,7 @@ def show_plan(target: Console, preview: Preview, *, full: bool = False) -> None:
         line(target, text)
     for warning in preview.warnings:
         line(target, f"warning: {warning}", "yellow")
-    if preview.destructive:
+    if preview.destructive and not any("cannot be undone" in warning for warning in preview.warnings):
         line(target, "This removes data and cannot be undone.", "bold yellow")
 
 
@@ -60,14 +58,14 @@ def _step(target: Console, step: StepView, full: bool) -> None:
 def _stdin(target: Console, text: str, full: bool) -> None:
     lines = text.rstrip("\n").split("\n")
     kept = lines if full else lines[:STDIN_LINES]
-    cut = len(lines) - len(kept)
+    shortened = len(kept) < len(lines)
     for content in kept:
         if not full and len(content) > STDIN_COLUMNS:
-            content, cut = content[:STDIN_COLUMNS] + "…", max(cut, 0)
+            content, shortened = content[:STDIN_COLUMNS] + "…", True
         line(target, f"       | {content}", "dim")
-    if not full and (cut or any(len(content) > STDIN_COLUMNS for content in kept)):
-        more = f"{cut} more lines; " if cut else ""
-        line(target, f"       ({more}shortened; --full shows all of its standard input)", "dim")
+    if shortened:
+        more = f"{len(lines) - len(kept)} more lines; " if len(kept) < len(lines) else ""
+        line(target, f"       ({more}--full shows all of its standard input)", "dim")
 
 
 def _estimate(estimate: EstimateView) -> list[str]:

@@ -51,8 +51,10 @@ def shown(name: str, value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    unit = name.rpartition("_")[2]
+    if unit == "bytes" and isinstance(value, str) and value.isdecimal():
+        return human_bytes(int(value))
     if isinstance(value, int | float):
-        unit = name.rpartition("_")[2]
         if unit == "bytes":
             return human_bytes(value)
         return f"{value} {_UNITS[unit]}" if unit in _UNITS and "_" in name else str(value)

@@ -49,9 +49,8 @@ class Root(click.Group):
         try:
             return super().invoke(ctx)
         except StillRunning as left:
-            click.echo(
-                f"\nThe job goes on in the background. To follow it: ceso jobs follow {left.job_id}", err=True
-            )
+            way = settings.typed(f"jobs follow {left.job_id}")
+            click.echo(f"\nThe job goes on in the background. To follow it: {way}", err=True)
             _leave(INTERRUPTED)
         except NotConfirmed:
             click.echo("Nothing has run: --yes runs without asking, --dry-run only looks.", err=True)

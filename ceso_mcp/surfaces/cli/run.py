@@ -76,14 +76,14 @@ def _change(
     preview: Preview = asyncio.run(_closing(ceso, ceso.preview(change, opening.actor())))
     if settings.json:
         if dry_run or not yes:
-            _print_preview_json(preview)
+            _print_preview_json(preview, settings)
     else:
         from ceso_mcp.surfaces.cli.plan_view import show_plan
 
         show_plan(output.console(), preview, full=full)
     if dry_run:
         if not settings.json:
-            _say_how_to_go_on(preview)
+            _say_how_to_go_on(preview, settings)
         return
     if not yes:
         _ask(preview, subject, settings)
@@ -109,13 +109,13 @@ def report(job: Job, settings: Settings) -> None:
     render(console, job.result or {}, 2)
 
 
-def _print_preview_json(preview: Preview) -> None:
+def _print_preview_json(preview: Preview, settings: Settings) -> None:
     from ceso_mcp.preview import ChangeOutcome
 
     outcome = ChangeOutcome(
         status="preview",
         message="Nothing has been changed.",
-        next=f"ceso confirm {preview.confirm_token} --yes",
+        next=settings.typed(f"confirm {preview.confirm_token} --yes"),
         preview=preview,
     )
     output.write_json(outcome.model_dump(mode="json"))
@@ -126,7 +126,7 @@ def _ask(preview: Preview, subject: str, settings: Settings) -> None:
     if settings.json or not output.interactive():
         if settings.json:
             raise NotConfirmed
-        _say_how_to_go_on(preview)
+        _say_how_to_go_on(preview, settings)
         raise TokenFault(
             "nobody was there to say yes, so nothing has run",
             code="not_confirmed",
@@ -159,8 +159,8 @@ class NotConfirmed(Exception):
     """The preview is on standard output; the exit status says that nothing has run."""
 
 
-def _say_how_to_go_on(preview: Preview) -> None:
+def _say_how_to_go_on(preview: Preview, settings: Settings) -> None:
     console = output.console()
     output.line(console, "")
     output.line(console, f"Nothing has been changed. To run exactly this, before {preview.expires}:")
-    output.line(console, f"  ceso confirm {preview.confirm_token}")
+    output.line(console, "  " + settings.typed(f"confirm {preview.confirm_token}"))

@@ -27,7 +27,9 @@ def mcp() -> None:
 @click.argument("job_id")
 def worker(job_id: str) -> None:
     """Carry out one job to its end. Started by ceso itself, in a session of its own."""
-    asyncio.run(_perform(current(), job_id))
+    settings = current()
+    settings.debug = True  # standard error is the log of the workers
+    asyncio.run(_perform(settings, job_id))
 
 
 async def _perform(settings: Settings, job_id: str) -> None:

@@ -15,6 +15,10 @@ class Settings:
     json: bool = False
     debug: bool = False
 
+    def typed(self, words: str) -> str:
+        """`words` as a command line that works on the same host as this run."""
+        return f"ceso --lab {words}" if self.lab else f"ceso {words}"
+
 
 def current() -> Settings:
     """The settings of the command that runs."""

@@ -61,9 +61,8 @@ def test_the_backup_may_be_given_as_a_folder(kit: Kit, tmp_path: Path) -> None:
 def test_names_in_the_manifest_cannot_mislead_the_script(plain_kit: Kit, tmp_path: Path) -> None:
     image = sparse_image(1 << 20, 4)
     with plain_kit.make().writer("vm/20260101T000000Z-aaaa") as writer:
-        evil = (
-            '\n   "index": 0,\n   "capacity_bytes": 1,\n    ["' + "0" * 64 + '", 1, 1]\n "checksum": "00"\n'
-        )
+        evil = '\n   "index": 0,\n   "capacity_bytes": 1,\n'
+        evil += '    ["' + "0" * 64 + '", 1, 1]\n "checksum": "00"\n'
         disk = writer.disk(0, node=evil, file_name=evil, capacity_bytes=1 << 20, descriptor=evil)
         disk.feed(wire_of(image))
         disk.finish()

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from repository_cases import FACTS, Kit, add_disk, backup_id, image_of, new_identity, sparse_image, wire_of
 
 from ceso_mcp.backup.names import BackupId
+from ceso_mcp.backup.sums import block_bytes_for
+from ceso_mcp.backup.wire import data_head, end_frame
 from ceso_mcp.errors import InvalidArguments, RepositoryFault, Unreadable
 from ceso_mcp.repository import LocalRepository, free_bytes
 
@@ -96,7 +98,7 @@ def test_every_pack_is_named_by_the_hash_of_its_file(kit: Kit) -> None:
         assert name.split("/")[1:] == [digest[:2], digest + (".zst.age" if kit.identities else ".zst")]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(1, 70_000), min_size=1, max_size=30), st.booleans())
 def test_how_the_stream_is_cut_does_not_matter(tmp_path: Path, cuts: list[int], skip_zeros: bool) -> None:
     image = sparse_image((1 << 20) + 512, 7)
@@ -334,3 +336,24 @@ def test_a_capacity_that_no_disk_has_is_refused(plain_kit: Kit, capacity_bytes: 
 def test_a_file_name_that_climbs_is_refused(plain_kit: Kit, name: str) -> None:
     with plain_kit.make().writer(backup_id()) as writer, pytest.raises(InvalidArguments):
         writer.add_file(name, b"")
+
+
+@pytest.mark.parametrize("capacity_bytes", [300 << 30, (5 << 40) + 512])
+def test_a_huge_disk_with_little_on_it_comes_back(plain_kit: Kit, capacity_bytes: int) -> None:
+    block = block_bytes_for(capacity_bytes)
+    last = capacity_bytes - (capacity_bytes % block or block)
+    runs = {0: b"a" * block, 7 * block: b"b" * (3 * block), last: b"c" * (capacity_bytes - last)}
+    with plain_kit.make().writer(backup_id()) as writer:
+        disk = writer.disk(0, node="", file_name="", capacity_bytes=capacity_bytes, descriptor="")
+        for offset, data in runs.items():
+            disk.feed(data_head(offset, len(data)) + data)
+        disk.feed(end_frame(capacity_bytes, len(runs)))
+        disk.finish()
+        manifest = writer.commit(**FACTS)
+    assert plain_kit.open().verify(manifest.id).ok
+    got: dict[int, bytes] = {}
+    for chunk in plain_kit.open().reader(manifest.id).disk_stream(0):
+        offset = int.from_bytes(chunk[1:9], "big")
+        joined = next((at for at, data in got.items() if at + len(data) == offset), offset)
+        got[joined] = got.get(joined, b"") + chunk[13:]
+    assert {at: data for at, data in got.items() if data} == runs

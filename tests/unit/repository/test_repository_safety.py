@@ -267,7 +267,7 @@ def test_killed_at_any_moment_only_whole_backups_are_listed(kit: Kit) -> None:
     chance = random.Random(5)
     package = Path(__file__).parents[3]
     program = KILLED.format(cases=str(Path(__file__).parent), package=str(package))
-    for attempt in range(6):
+    for attempt in range(4):
         fresh = Kit(kit.path.with_name(f"repo-{attempt}"), kit.recipients, kit.identities)
         fresh.make()
         with subprocess.Popen(
@@ -360,7 +360,10 @@ def reforged(kit: Kit, manifest_id: str, change: str, forge: bytes) -> None:
     (folder / "manifest.json").write_bytes(manifest_text.render(forged))
 
 
-@pytest.mark.parametrize("case", ["a run left out", "runs swapped", "digests of zeros", "a text for a map"])
+@pytest.mark.parametrize(
+    "case",
+    ["a run left out", "runs swapped", "a run elsewhere", "digests of zeros", "a text for a map"],
+)
 def test_what_contradicts_itself_is_found_though_all_hashes_fit(plain_kit: Kit, case: str) -> None:
     manifest = plain_kit.back_up(IMAGE)
     reader = plain_kit.open().reader(manifest.id)
@@ -371,6 +374,10 @@ def test_what_contradicts_itself_is_found_though_all_hashes_fit(plain_kit: Kit, 
         reforged(plain_kit, manifest.id, "map", b"".join(lines[:1] + lines[2:]))
     elif case == "runs swapped":
         reforged(plain_kit, manifest.id, "map", b"".join([lines[1], lines[0], *lines[2:]]))
+    elif case == "a run elsewhere":
+        offset, length, pack, _ = lines[0].split()
+        moved = b" ".join((offset, length, pack, b"65536")) + b"\n"
+        reforged(plain_kit, manifest.id, "map", b"".join([moved, *lines[1:]]))
     elif case == "digests of zeros":
         head = sums.index(b"\n") + 1
         reforged(plain_kit, manifest.id, "sums", sums[:head] + bytes(len(sums) - head))
@@ -475,13 +482,17 @@ def test_reading_needs_no_lock(plain_kit: Kit) -> None:
 
 
 MEMORY = """
-import hashlib, resource, sys
+import hashlib, sys
 from pathlib import Path
 sys.path.insert(0, {package!r})
 from ceso_mcp.backup.wire import data_head, end_frame
 from ceso_mcp.repository import LocalRepository
 repository = LocalRepository.init(Path(sys.argv[1]), recipients=sys.argv[2:])
 capacity = 1 << 30
+def peak_mib():
+    # Not ru_maxrss: that one begins with the size of the process which started this one.
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) // 1024
 noise = hashlib.shake_256(b"noise").digest(1 << 20)
 with repository.writer("vm/20260101T000000Z-aaaa") as writer:
     disk = writer.disk(0, node="scsi0:0", file_name="d", capacity_bytes=capacity, descriptor="")
@@ -494,12 +505,12 @@ with repository.writer("vm/20260101T000000Z-aaaa") as writer:
     disk.finish()
     manifest = writer.commit(vm_name="v", vm_uuid="u", vmx_path="p", host="h", esxi_version="8",
                              esxi_build="1")
-wrote = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+wrote = peak_mib()
 if sys.argv[2:]:
     repository = LocalRepository.open(Path(sys.argv[1]), identities=[sys.stdin.read()])
 assert sum(map(len, repository.reader(manifest.id).disk_stream(0))) > capacity // 2
 assert repository.verify(manifest.id).ok
-print(wrote, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(wrote, peak_mib())
 """
 
 
@@ -517,7 +528,7 @@ def test_a_gibibyte_goes_through_in_200_mib_of_memory(kit: Kit) -> None:
     )
     wrote_mib, all_mib = map(int, done.stdout.split())
     assert wrote_mib <= 200
-    assert all_mib <= 220
+    assert all_mib <= 200
 
 
 def test_small_packs_are_only_a_setting(tmp_path: Path) -> None:

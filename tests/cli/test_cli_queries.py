@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
-from conftest import Run
+import pytest
+from click.testing import Result
+
+Run = Callable[..., Result]
 
 
 def test_a_list_is_a_table_with_sizes_in_words(run: Run) -> None:
@@ -30,6 +34,7 @@ def test_a_hosts_text_cannot_steer_the_terminal(run: Run) -> None:
 
 def test_json_is_the_whole_answer(run: Run) -> None:
     result = run("vm", "list", "--json")
+    assert "\u202e" not in result.stdout
     document = json.loads(result.stdout)
     assert document["total"] == 2
     assert document["toys"][1]["name"] == "evil\x1b[31m\u202ebear"
@@ -81,7 +86,9 @@ def test_damage_is_an_answer_with_an_exit_status(run: Run) -> None:
     assert "an arm is off" in result.stdout
 
 
-def test_an_unexpected_failure_hides_its_traceback_unless_asked(run: Run, monkeypatch) -> None:
+def test_an_unexpected_failure_keeps_its_traceback_for_debug(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from ceso_mcp.surfaces.cli import opening
 
     def broken(settings: object) -> None:
