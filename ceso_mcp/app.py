@@ -189,6 +189,7 @@ class Ceso:
             self.jobs.fail(job_id, self._clean(error))
         except BaseException as error:
             self.jobs.fail(job_id, _unexpected(error))
+            self.audit.record("result", actor, ok=False, code="internal", job=job_id)
             raise
         else:
             self.jobs.finish(job_id, result)

@@ -272,7 +272,8 @@ def _outcome(outcome: Mapping[str, Any], captures: Mapping[str, str]) -> dict[st
     filled: dict[str, Any] = {}
     for name, value in outcome.items():
         if isinstance(value, Captured):
-            filled[name] = captures.get(value.name)
+            found = captures.get(value.name)
+            filled[name] = int(found) if value.number and found else found
         elif isinstance(value, tuple | list):
             filled[name] = list(value)
         else:

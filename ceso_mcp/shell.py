@@ -26,9 +26,10 @@ class Posix(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """A word that an earlier step of the same plan reads from the host."""
+    """A word that an earlier step of the same plan reads from the host; a `number` in the result."""
 
     name: str
+    number: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):

@@ -91,10 +91,6 @@ class DatastorePath:
             return DatastorePath.from_posix(name)
         return self.joined(_single_slashes(name))
 
-    def sibling_of_folder(self, name: str) -> DatastorePath:
-        """The same as `resolve`."""
-        return self.resolve(name)
-
     def sibling(self, name: str) -> DatastorePath:
         """A file name as a descriptor at this path means it: relative to its folder, or absolute."""
         return self.parent.resolve(name)

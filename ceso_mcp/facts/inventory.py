@@ -115,6 +115,7 @@ class Inventory(Fact[HostVms]):
             _named(process.config_file, names)
             for process in esxcli.vm_processes(running.require("listing the running VMs"))
         }
+        invalid += [row.vmid for row in rows if row.file is None]
         listed = [(row, row.file) for row in rows if row.file is not None]
         replies = yield [sh("cat", path) for _, path in listed]
         vms = [

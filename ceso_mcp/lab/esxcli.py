@@ -34,6 +34,7 @@ class Esxcli:
 
     def __init__(self) -> None:
         self._commands: dict[str, tuple[Callable[[dict[str, str]], Found], dict[str, str], bool]] = {}
+        self._required: dict[str, tuple[str, ...]] = {}
 
     def add(
         self,
@@ -41,8 +42,10 @@ class Esxcli:
         command: Callable[[dict[str, str]], Found],
         options: dict[str, str] | None = None,
         changes: bool = False,
+        required: tuple[str, ...] = (),
     ) -> None:
         self._commands[words] = (command, options or {}, changes)
+        self._required[words] = required
 
     def names(self) -> list[str]:
         return sorted(self._commands)
@@ -93,6 +96,11 @@ class Esxcli:
                 value = rest[at] if at < len(rest) else ""
             given[options[option]] = value
             at += 1
+        missing = [name for name in self._required[name] if name not in given]
+        if missing:
+            spelled = ["|".join(word for word in options if options[word] == item) for item in missing]
+            lines = "\n       ".join(f"Missing required parameter {words}" for words in spelled)
+            return Result(f"Error: {lines}\n\n{self._usage(name)}", exit=1)
         try:
             found = command(given)
         except Refused as refused:

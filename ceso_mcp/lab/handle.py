@@ -44,21 +44,22 @@ class Lab:
         self,
         *,
         release: str = "8.0",
-        latency_s: float = 0.0,
-        boot_delay_s: float = 0.3,
+        latency_s: float | None = None,
+        boot_delay_s: float | None = None,
         port: int = 0,
         fresh: bool = False,
     ) -> LabAddress:
         """Start the server unless it runs, and wait until it answers; `fresh` begins with a new world.
 
-        A world keeps the release it was made with. Raises `LabFault` when it does not come up.
+        A world keeps the release it was made with; None leaves a setting as it is (at first no latency,
+        and guests that boot in 0.3 s). Raises `LabFault` when it does not come up.
         """
         if fresh:
             self.stop()
             self._wipe()
         running = self._ask_or_none("status")
         if running is None:
-            self._spawn(release, latency_s, boot_delay_s, port)
+            self._spawn(release, port)
         self._ask("configure", latency_s=latency_s, boot_delay_s=boot_delay_s)
         return self.address()
 
@@ -68,7 +69,7 @@ class Lab:
         if self._layout.volumes.is_dir():
             shutil.rmtree(self._layout.volumes)
 
-    def _spawn(self, release: str, latency_s: float, boot_delay_s: float, port: int) -> None:
+    def _spawn(self, release: str, port: int) -> None:
         from ceso_mcp.lab.namespace import needed
 
         needed()
@@ -76,8 +77,7 @@ class Lab:
         if self._layout.world.exists():
             release = world.load(self._layout.world).release
         arguments = [sys.executable, "-m", "ceso_mcp.lab.server", "--dir", str(self._layout.root)]
-        arguments += ["--release", release, "--latency", str(latency_s)]
-        arguments += ["--boot-delay", str(boot_delay_s), "--port", str(port)]
+        arguments += ["--release", release, "--port", str(port)]
         with open(self._layout.server_output, "wb") as output:
             server = subprocess.Popen(
                 arguments,

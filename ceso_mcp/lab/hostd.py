@@ -12,6 +12,7 @@ from ceso_mcp.lab import seed
 from ceso_mcp.lab import world as worlds
 from ceso_mcp.lab.command_log import CommandLog
 from ceso_mcp.lab.esxcli import Esxcli
+from ceso_mcp.lab.esxcli_changes import HostChanges
 from ceso_mcp.lab.esxcli_host import HostQueries
 from ceso_mcp.lab.fault_rules import FaultRules
 from ceso_mcp.lab.guests import Guests
@@ -68,6 +69,7 @@ class Hostd:
         HostCommands(world, self.storage).add_to(self.vim)
         self.cli = Esxcli()
         HostQueries(world, self.storage).add_to(self.cli)
+        HostChanges(world, self.power, self.save).add_to(self.cli)
         self.inventory.save()
 
     def seed_vms(self) -> None:

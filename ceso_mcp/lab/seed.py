@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import shutil
 import time
@@ -55,7 +56,7 @@ SEEDS = (
     Seed(
         GOLDEN,
         DATASTORE1,
-        disk_gib=4,
+        disk_gib=2,
         data_mib=24,
         memory_mib=2048,
         cpus=2,
@@ -70,7 +71,7 @@ SEEDS = (
 )
 
 
-def new_world(release: str, latency_s: float, boot_delay_s: float) -> World:
+def new_world(release: str, latency_s: float = 0.0, boot_delay_s: float = 0.3) -> World:
     """The world without VMs."""
     version, build, update, patch = RELEASES[release]
     return World(
@@ -131,24 +132,31 @@ def make_files(layout: Layout, seed: Seed) -> str:
     described.ddb["longContentID"] = f"{chance.getrandbits(96):024x}{cid}"
     described.ddb["uuid"] = "60 00 C2 9" + identity.spaced(b"\0\0\0" + tail)[10:]
     store(disk, described)
-    _fill(disk, seed, chance)
+    _fill(disk, seed)
     settings = _settings(seed, stem, identity.location(seed.name, stem))
     vmx.store(folder / f"{stem}.vmx", settings)
     if seed.firmware == "efi":
         nvram = folder / f"{stem}.nvram"
-        nvram.write_bytes(b"MRVN" + chance.randbytes(270836))
+        nvram.write_bytes(b"MRVN" + _noise(f"{seed.name} nvram", 270836))
         nvram.chmod(0o600)
     (folder / f"{stem}.vmsd").touch(0o644)
     return f"{VOLUMES}{seed.datastore}/{stem}/{stem}.vmx"
 
 
-def _fill(disk: str, seed: Seed, chance: random.Random) -> None:
+@functools.cache
+def _noise(name: str, count: int) -> bytes:
+    """Bytes that do not compress, the same ones for the same name."""
+    return random.Random(f"noise of {name}").randbytes(count)
+
+
+def _fill(disk: str, seed: Seed) -> None:
     """Half random, half text in every MiB, spread over the disk with holes between."""
     step = max(1, seed.disk_gib * 1024 // (seed.data_mib * 2))
     line = b"The quick brown fox jumps over the lazy dog. 0123456789 abcdefghijklmnop\n"
     with Disk(disk, writable=True) as opened:
         for number in range(seed.data_mib):
-            content = chance.randbytes(512 << 10) + (line * 7183)[: 512 << 10]
+            half = _noise(seed.name, seed.data_mib << 19)[number << 19 : (number + 1) << 19]
+            content = half + (line * 7300)[: 512 << 10]
             opened.write(number * step << 20, content)
     if seed.guest:
         with Disk(disk, writable=True) as opened:

@@ -105,8 +105,10 @@ class LabServer:
             self.hostd.boot_running()
             return None
         if action == "configure":
-            world.latency_s = self.machine.latency_s = float(request["latency_s"])
-            world.boot_delay_s = float(request["boot_delay_s"])
+            if request["latency_s"] is not None:
+                world.latency_s = self.machine.latency_s = float(request["latency_s"])
+            if request["boot_delay_s"] is not None:
+                world.boot_delay_s = float(request["boot_delay_s"])
             self.hostd.save()
             return None
         if action == "add_fault":
@@ -134,13 +136,13 @@ def seed_world(layout: Layout, hostd: Hostd, fresh: Any) -> None:
     hostd.seed_vms()
 
 
-def prepare(layout: Layout, release: str, latency_s: float, boot_delay_s: float) -> None:
+def prepare(layout: Layout, release: str) -> None:
     """Make the state directory ready: keys, host files, and a seeded world when there is none."""
     layout.make()
     keys.make(layout.keys)
     first = not layout.world.exists()
     if first:
-        seed.new_world(release, latency_s, boot_delay_s).store(layout.world)
+        seed.new_world(release).store(layout.world)
     version, build, _, _ = seed.RELEASES[release]
     namespace.furnish(layout, version, KERNEL.format(build=build), seed.HOSTNAME)
     if first:
@@ -159,8 +161,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="the server process of one lab")
     parser.add_argument("--dir", required=True, type=Path)
     parser.add_argument("--release", default="8.0", choices=sorted(seed.RELEASES))
-    parser.add_argument("--latency", default=0.0, type=float)
-    parser.add_argument("--boot-delay", default=0.3, type=float)
     parser.add_argument("--port", default=0, type=int)
     options = parser.parse_args()
     logging.getLogger("asyncssh").setLevel(logging.CRITICAL)
@@ -172,7 +172,7 @@ def main() -> None:
         except BlockingIOError:
             sys.exit("another server runs this lab")
         try:
-            prepare(layout, options.release, options.latency, options.boot_delay)
+            prepare(layout, options.release)
             asyncio.run(_serve(layout, options.port))
         except LabFault as fault:
             sys.exit(f"{fault.message}\n{fault.hint}")

@@ -179,12 +179,12 @@ class Snapshots:
             raise gone(str(uid))
         below = [item.uid for item in snapshots if item.parent == uid]
         if children:
-            for child in below:
-                self.remove(vm, child, children=True)
+            for inner in below:
+                self.remove(vm, inner, children=True)
             self.remove(vm, uid)
             return
-        if len(below) + (current == uid) > 1:
-            raise failed("A snapshot with several branches cannot be removed alone in this lab.")
+        child = next((item for item in snapshots if item.parent == uid), None)
+        branches = len(below) + (current == uid)
         for item in snapshots:
             if item.parent == uid:
                 item.parent = chosen.parent
@@ -192,44 +192,76 @@ class Snapshots:
         self._write(vm, left, chosen.parent if current == uid else current, last)
         self._vmsd(vm).with_name(chosen.file).unlink(missing_ok=True)
         for node, name in chosen.disks.items():
-            self._merge_into(vm, node, name, left)
+            if branches == 0:
+                self._drop_unused(vm, node, name, left)
+            elif branches == 1:
+                top = child.disks.get(node) if child else vm.settings.get(f"{node}.fileName")
+                self._merge_into(vm, node, name, top or name, left)
 
-    def _merge_into(self, vm: Vm, node: str, name: str, left: list[Snapshot]) -> None:
-        """Merge the child of the frozen link `name` into it and let everybody above name it."""
+    def _real(self, vm: Vm, name: str) -> str:
+        return os.path.realpath(self._storage.here(self._storage.beside(vm, name)))
+
+    def _drop_unused(self, vm: Vm, node: str, name: str, left: list[Snapshot]) -> None:
+        """Delete the frozen link of a leaf, unless the disk in use or another snapshot stands on it."""
         place = self._storage.here
-        top_name = vm.settings.get(f"{node}.fileName")
-        frozen = os.path.realpath(place(self._storage.beside(vm, name)))
-        chain = links(place(self._storage.beside(vm, top_name)), place)
+        tops = [vm.settings.get(f"{node}.fileName"), *(item.disks.get(node, name) for item in left)]
+        used = {
+            os.path.realpath(link.path)
+            for top in tops
+            if top != name or top == tops[0]
+            for link in links(self._real(vm, top), place)
+        }
+        if self._real(vm, name) not in used:
+            operations.delete(self._real(vm, name))
+
+    def _merge_into(self, vm: Vm, node: str, name: str, top: str, left: list[Snapshot]) -> None:
+        """Merge the link above the frozen `name` into it; `top` is a disk that stands on both."""
+        place = self._storage.here
+        chain = links(self._real(vm, top), place)
         paths = [os.path.realpath(link.path) for link in chain]
+        frozen = self._real(vm, name)
         if frozen not in paths or paths.index(frozen) == 0:
             return
         at = paths.index(frozen)
-        child = chain[at - 1].path
+        above = paths[at - 1]
         self._power.locks.release(f"vm:{vm.vmid}")
-        operations.merge(child, place)
-        merged = load(chain[at].path)
-        if at >= 2:
-            grandchild = load(chain[at - 2].path)
-            grandchild.parent_hint = os.path.basename(chain[at].path)
-            grandchild.parent_cid = merged.cid
-            store(chain[at - 2].path, grandchild)
+        operations.merge(above, place)
+        self._renamed(above, frozen)
         for item in left:
-            kept = item.disks.get(node)
-            if kept and os.path.realpath(place(self._storage.beside(vm, kept))) == os.path.realpath(child):
+            if node in item.disks and self._real(vm, item.disks[node]) == above:
                 item.disks[node] = name
         snapshots, current, last = self.read(vm)
         by_uid = {item.uid: item for item in left}
         for item in snapshots:
             item.disks = by_uid[item.uid].disks
         self._write(vm, snapshots, current, last)
-        self._switch(vm, {node: name} if at == 1 else {})
+        in_use = self._real(vm, vm.settings.get(f"{node}.fileName")) == above
+        self._switch(vm, {node: name} if in_use else {})
+
+    @staticmethod
+    def _renamed(old: str, new: str) -> None:
+        """Let every link that stood on `old` stand on `new`."""
+        merged = load(new)
+        for file in Path(new).parent.glob("*.vmdk"):
+            try:
+                described = load(str(file))
+            except DiskFault:
+                continue
+            if described.parent_hint and os.path.join(file.parent, described.parent_hint) == old:
+                described.parent_hint = os.path.basename(new)
+                described.parent_cid = merged.cid
+                store(str(file), described)
 
     def remove_all(self, vm: Vm) -> None:
+        """Leaves that the VM does not stand on go first, then the VM's own chain is merged downwards."""
         while True:
-            snapshots, _, _ = self.read(vm)
+            snapshots, current, _ = self.read(vm)
             if not snapshots:
                 return
-            self.remove(vm, next(item.uid for item in snapshots if item.parent == 0), children=False)
+            parents = {item.parent for item in snapshots}
+            leaf = next((item for item in snapshots if item.uid not in parents | {current}), None)
+            chosen = leaf or next(item for item in snapshots if item.parent == 0)
+            self.remove(vm, chosen.uid)
 
     def revert(self, vm: Vm, uid: int) -> None:
         """Throw the deltas in use away and start new ones above the snapshot's links; the VM ends off."""

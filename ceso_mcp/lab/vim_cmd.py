@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from ceso_mcp.lab.disks.fault import DiskFault
+from ceso_mcp.lab.dump import fault
 from ceso_mcp.lab.result import Faulted, Result
 
 Command = Callable[[list[str]], Awaitable[Result]]
@@ -54,5 +56,7 @@ class VimCmd:
             return Result(f"Insufficient arguments.\nUsage: {short} {usage}\n\n", exit=1)
         try:
             return await command(arguments[1:])
-        except Faulted as fault:
-            return fault.as_query()
+        except Faulted as raised:
+            return raised.as_query()
+        except (DiskFault, OSError) as trouble:
+            return Faulted(fault("vim.fault.FileFault", str(trouble), file="")).as_query()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +88,7 @@ class World:
     vms: dict[int, Vm] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        value = asdict(self)
-        value["vms"] = [asdict(vm) for vm in self.vms.values()]
-        return json.dumps(value)
+        return json.dumps({**vars(self), "vms": list(self.vms.values())}, default=vars)
 
     @classmethod
     def from_json(cls, text: str) -> World:

@@ -14,7 +14,7 @@ from ceso_mcp.recipes.place import Place
 from ceso_mcp.shell import Captured, sh
 from ceso_mcp.text import Text
 
-VMID = Captured("vmid")
+VMID = Captured("vmid", number=True)
 ADDRESS = Captured("address")
 
 

@@ -84,7 +84,7 @@ async def plan_copy(facts: Facts, wish: CopyWish, title: str) -> Plan:
         steps += power_on()
     if waits:
         steps.append(wait_for_guest(identity.expectation, wish.wait_s))
-    rows = [(f"VM {wish.name}", "absent", f"in {place.folder}"), *identity.rows("new")]
+    rows = [(f"VM {wish.name}", "absent", f"in {place.folder}"), *identity.rows()]
     rows += _hardware_rows(wish, source)
     return Plan(
         title=title,
@@ -125,6 +125,8 @@ async def _source_disks(facts: Facts, source: Vm) -> list[Disk]:
         raise Refused(f"{source.name!r} has no disk", code="no_disk")
     disks = [await facts.read(DiskAt(path)) for path in paths]
     for disk in disks:
+        if any(link.descriptor.encrypted for link in disk.links):
+            raise Refused(f"the disk {disk.top.path} is encrypted", code="vm_encrypted")
         if any(link.descriptor.is_rdm for link in disk.links):
             raise Refused(
                 f"the disk {disk.top.path} is a raw device mapping, which cannot be copied",
@@ -176,11 +178,11 @@ def _growth(disk_gib: int | None, disks: list[Disk], place: Place) -> list[Step]
 
 def _hardware_rows(wish: CopyWish, source: Vm) -> list[tuple[str, str, str]]:
     vmx = source.readable
-    rows = []
+    rows: list[tuple[str, str, str]] = []
     if wish.cpus is not None:
         rows.append(("CPUs", str(vmx.number("numvcpus") or 1), str(wish.cpus)))
     if wish.memory_mib is not None:
         rows.append(("memory MiB", str(vmx.get("memSize")), str(wish.memory_mib)))
     if wish.portgroup and vmx.nics():
         rows.append(("portgroup", vmx.nics()[0].network_name or "", wish.portgroup))
-    return rows
+    return [(what, before, after) for what, before, after in rows if before != after]

@@ -131,8 +131,9 @@ class NewIdentity:
     expectation: Expectation
     warnings: tuple[str, ...]
 
-    def rows(self, before: str) -> list[tuple[str, str, str]]:
-        """What a reader should see of it, as before → after."""
+    def rows(self) -> list[tuple[str, str, str]]:
+        """What a reader should see of it; nothing of it was there before."""
+        before = ""
         rows = [("BIOS UUID", before, self.uuid_bios), ("instance-id", before, self.instance_id)]
         rows += [(f"MAC of network card {index}", before, mac) for index, mac in self.macs.items()]
         rows.append(("host name", before, self.hostname))

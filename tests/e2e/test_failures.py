@@ -13,7 +13,7 @@ from .conftest import KEY, TEMPLATE, House
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
-CREATE: dict[str, Any] = {"template": TEMPLATE, "ssh_keys": [KEY], "disk_gib": 5, "wait_s": 10}
+CREATE: dict[str, Any] = {"template": TEMPLATE, "ssh_keys": [KEY], "disk_gib": 3, "wait_s": 10}
 OPERATIONS: dict[str, dict[str, Any]] = {
     "create_vm": {"name": "it's new", **CREATE},
     "clone_vm": {"name": "it's new", "source": TEMPLATE, "power_on": True, "wait_s": 10},

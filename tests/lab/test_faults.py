@@ -145,13 +145,26 @@ def test_the_fingerprint_sees_every_kind_of_change(lab: Lab, host_shell: HostShe
     for line in (
         f"mkdir {DATASTORE1}/d",
         f"echo x > {DATASTORE1}/d/f",
-        f"printf y | dd of={GOLDEN}-flat.vmdk bs=1 seek=4000000000 conv=notrunc 2>/dev/null",
+        f"printf y | dd of={GOLDEN}-flat.vmdk bs=1 seek=1000000000 conv=notrunc 2>/dev/null",
         "vim-cmd vmsvc/power.on 2",
         "vim-cmd vmsvc/unregister 3",
     ):
         host_shell.ok(line)
         seen.append(lab.fingerprint())
         assert seen[-1] != seen[-2], line
+
+
+def test_the_latency_is_added_to_every_vim_cmd_and_kept_by_a_second_start(
+    lab: Lab, host_shell: HostShell
+) -> None:
+    lab.start(latency_s=0.3)
+    try:
+        lab.start()
+        began = time.monotonic()
+        host_shell.ok("vim-cmd vmsvc/power.getstate 1")
+        assert time.monotonic() - began >= 0.3
+    finally:
+        lab.start(latency_s=0.0)
 
 
 def test_two_labs_run_side_by_side(lab: Lab, tmp_path) -> None:

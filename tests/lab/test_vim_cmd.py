@@ -193,43 +193,69 @@ def test_a_copied_vmx_asks_before_it_starts(host_shell: HostShell, eventually) -
     assert old != new
 
 
+BURO = f"{DATASTORE1}/Büro-Server/Büro-Server"
+
+
 def test_a_snapshot_freezes_and_its_removal_merges(host_shell: HostShell, lab: Lab, tmp_path: Path) -> None:
-    golden = lab.volume("datastore1") / "ubuntu-24.04-golden"
-    host_shell.ok("vim-cmd vmsvc/snapshot.create 1 first 'a description' 0 0")
+    folder = lab.volume("datastore1") / "Büro-Server"
+    host_shell.ok("vim-cmd vmsvc/power.off 4; vim-cmd vmsvc/snapshot.create 4 first 'a description' 0 0")
     frozen = tmp_path / "frozen.raw"
-    flat = golden / "ubuntu-24.04-golden-flat.vmdk"
+    flat = folder / "Büro-Server-flat.vmdk"
     subprocess.run(["cp", "--sparse=always", flat, frozen], check=True)
-    host_shell.ok("vim-cmd vmsvc/power.on 1; sleep 0.3; vim-cmd vmsvc/power.off 1")
-    assert _identical(frozen, flat, raw=True)
-    top = golden / "ubuntu-24.04-golden-000001.vmdk"
-    assert not _identical(flat, top, raw=False)
-    assert 'parentFileNameHint="ubuntu-24.04-golden.vmdk"' in top.read_text()
-    host_shell.ok(f"vmkfstools -i {GOLDEN}-000001.vmdk -d thin {DATASTORE1}/flattened.vmdk")
+    host_shell.ok("vim-cmd vmsvc/power.on 4; sleep 0.2; vim-cmd vmsvc/power.off 4")
+    assert _identical(frozen, flat)
+    top = folder / "Büro-Server-000001.vmdk"
+    assert not _identical(flat, top)
+    assert 'parentFileNameHint="Büro-Server.vmdk"' in top.read_text()
+    host_shell.ok(f"vmkfstools -i {BURO}-000001.vmdk -d thin {DATASTORE1}/flattened.vmdk")
     flattened = lab.volume("datastore1") / "flattened.vmdk"
     assert _identical(top, flattened)
-    tree = host_shell.ok("vim-cmd vmsvc/snapshot.get 1")
-    assert tree.startswith(
-        "Get Snapshot:\n|-ROOT\n--Snapshot Name        : first\n--Snapshot Id        : 1\n"
-    )
-    host_shell.ok("vim-cmd vmsvc/snapshot.create 1 second '' 0 0")
-    assert host_shell.ok("vim-cmd vmsvc/snapshot.remove 1 1").startswith("Remove Snapshot:\n|-ROOT\n")
-    host_shell.ok("vim-cmd vmsvc/snapshot.removeall 1")
-    assert host_shell.ok("vim-cmd vmsvc/snapshot.get 1") == "Get Snapshot:\n"
-    assert not list(golden.glob("*-0000*"))
-    assert _identical(golden / "ubuntu-24.04-golden.vmdk", flattened)
-    assert 'scsi0:0.fileName = "ubuntu-24.04-golden.vmdk"' in host_shell.ok(f"cat {GOLDEN}.vmx")
+    tree = host_shell.ok("vim-cmd vmsvc/snapshot.get 4")
+    head = "Get Snapshot:\n|-ROOT\n--Snapshot Name        : first\n--Snapshot Id        : 1\n"
+    assert tree.startswith(head)
+    host_shell.ok("vim-cmd vmsvc/snapshot.create 4 second '' 0 0")
+    assert host_shell.ok("vim-cmd vmsvc/snapshot.remove 4 1").startswith("Remove Snapshot:\n|-ROOT\n")
+    host_shell.ok("vim-cmd vmsvc/snapshot.removeall 4")
+    assert host_shell.ok("vim-cmd vmsvc/snapshot.get 4") == "Get Snapshot:\n"
+    assert not list(folder.glob("*-0000*"))
+    assert _identical(folder / "Büro-Server.vmdk", flattened)
+    assert 'scsi0:0.fileName = "Büro-Server.vmdk"' in host_shell.ok(f"cat {BURO}.vmx")
+
+
+def test_removing_a_middle_snapshot_keeps_the_disk_as_it_is(host_shell: HostShell, lab: Lab) -> None:
+    folder = lab.volume("datastore1") / "Büro-Server"
+    boot = "vim-cmd vmsvc/power.on 4; sleep 0.2; vim-cmd vmsvc/power.off 4"
+    host_shell.ok("vim-cmd vmsvc/power.off 4")
+    for name in ("one", "two", "three"):
+        host_shell.ok(f"vim-cmd vmsvc/snapshot.create 4 {name} '' 0 0; {boot}")
+    host_shell.ok(f"vmkfstools -i {BURO}-000003.vmdk -d thin {DATASTORE1}/kept.vmdk")
+    kept = lab.volume("datastore1") / "kept.vmdk"
+    tree = host_shell.ok("vim-cmd vmsvc/snapshot.remove 4 2")
+    assert re.findall(r"Snapshot Id        : (\d)", tree) == ["1", "3"]
+    assert sorted(path.name for path in folder.glob("*-00000?.vmdk")) == [
+        "Büro-Server-000001.vmdk",
+        "Büro-Server-000003.vmdk",
+    ]
+    assert _identical(folder / "Büro-Server-000003.vmdk", kept)
+    host_shell.ok(f"vim-cmd vmsvc/snapshot.revert 4 1 0; {boot}")
+    (top,) = re.findall(r'fileName = "(.*-0.*)"', host_shell.ok(f"cat {BURO}.vmx"))
+    host_shell.ok(f"vmkfstools -i {DATASTORE1}/Büro-Server/{top} -d thin {DATASTORE1}/branch.vmdk")
+    host_shell.ok("vim-cmd vmsvc/snapshot.removeall 4")
+    assert not list(folder.glob("*-00000?*"))
+    assert _identical(folder / "Büro-Server.vmdk", kept.with_name("branch.vmdk"))
+    host_shell.ok(f"vmkfstools -e {BURO}.vmdk; {boot}")
 
 
 def test_reverting_throws_away_what_was_written_since(host_shell: HostShell, lab: Lab) -> None:
-    golden = lab.volume("datastore1") / "ubuntu-24.04-golden"
-    host_shell.ok("vim-cmd vmsvc/snapshot.create 1 first '' 0 0")
-    host_shell.ok("vim-cmd vmsvc/power.on 1; sleep 0.3; vim-cmd vmsvc/snapshot.revert 1 1 0")
-    assert "Powered off" in host_shell.ok("vim-cmd vmsvc/power.getstate 1")
-    (top,) = golden.glob("*-00000?.vmdk")
-    assert _identical(top, golden / "ubuntu-24.04-golden.vmdk")
+    folder = lab.volume("datastore1") / "Büro-Server"
+    host_shell.ok("vim-cmd vmsvc/power.off 4; vim-cmd vmsvc/snapshot.create 4 first '' 0 0")
+    host_shell.ok("vim-cmd vmsvc/power.on 4; sleep 0.2; vim-cmd vmsvc/snapshot.revert 4 1 0")
+    assert "Powered off" in host_shell.ok("vim-cmd vmsvc/power.getstate 4")
+    (top,) = folder.glob("*-00000?.vmdk")
+    assert _identical(top, folder / "Büro-Server.vmdk")
 
 
-def _identical(left: Path, right: Path, raw: bool = True) -> bool:
+def _identical(left: Path, right: Path) -> bool:
     """qemu-img compares the contents; what ends in -flat.vmdk or .raw is read as raw."""
 
     def kind(path: Path) -> str:

@@ -159,7 +159,7 @@ FIELDS = st.sampled_from(["colour", "tags", "limit", "name", "parts", "labels", 
 
 @pytest.mark.parametrize("tool", ["list_toys", "make_toy", "burn_toy", "job_status"])
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
 )
 @given(arguments=st.dictionaries(FIELDS, VALUES, max_size=4))
 def test_any_arguments_are_answered_and_no_refusal_echoes_a_value(

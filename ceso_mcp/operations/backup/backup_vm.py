@@ -115,8 +115,8 @@ class BackupVm(Change):
                 "repository": state.path,
                 "complete": not missing,
                 "not_included": tuple(f"{what}: {why}" for what, why in missing),
-                "data_bytes": Captured("data_bytes"),
-                "stored_bytes": Captured("stored_bytes"),
+                "data_bytes": Captured("data_bytes", number=True),
+                "stored_bytes": Captured("stored_bytes", number=True),
             },
         )
 
@@ -129,7 +129,9 @@ class BackupVm(Change):
                 missing.append((f"disk {node.node}", "other VMs may write to it at the same time"))
                 continue
             disk = await facts.read(DiskAt(path))
-            if any(link.descriptor.is_rdm for link in disk.links):
+            if any(link.descriptor.encrypted for link in disk.links):
+                missing.append((f"disk {node.node}", "it is encrypted"))
+            elif any(link.descriptor.is_rdm for link in disk.links):
                 missing.append((f"disk {node.node}", "it is a raw device mapping"))
             else:
                 found.append((node, disk))
@@ -166,7 +168,7 @@ class BackupVm(Change):
             capacity_bytes=disk.capacity_bytes,
             descriptor=base.descriptor.render(),
         )
-        if not disk.has_snapshots and len(base.descriptor.extents) == 1:
+        if not disk.has_snapshots and base.descriptor.is_flat and len(base.descriptor.extents) == 1:
             (flat,) = disk.extent_paths()
             return [read_disk(flat, into, disk.allocated_bytes)]
         folder = vm.folder.joined(f".ceso-{run_id}-{index}")

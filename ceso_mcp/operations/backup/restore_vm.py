@@ -102,7 +102,7 @@ class RestoreVm(GuestFields, Change):
                 *left_out,
                 *(f"The disk {node} is not in the backup and is left out." for node in lost),
             ),
-            before_after=((f"VM {self.name}", "absent", f"in {place.folder}"), *identity.rows("new")),
+            before_after=((f"VM {self.name}", "absent", f"in {place.folder}"), *identity.rows()),
             estimate=place.estimate(size),
             outcome={
                 "vm": self.name,

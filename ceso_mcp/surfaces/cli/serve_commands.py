@@ -40,7 +40,7 @@ async def _perform(settings: Settings, job_id: str) -> None:
         await ceso.close()
 
 
-@click.command(cls=Command, short_help="See it work: a whole day's work on a lab, in two minutes.")
+@click.command(cls=Command, short_help="See it work on a fresh lab, in less than a minute.")
 def demo() -> None:
     """Create, clone, back up, delete and restore VMs on a fresh lab, through MCP, and check the result.
 

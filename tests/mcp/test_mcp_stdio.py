@@ -1,0 +1,199 @@
+"""The process itself: a clean wire, a quick start without a host, an end without delay."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.timeout(120)
+INSPECTOR = "@modelcontextprotocol/inspector@2.12.0"
+ENVELOPE = {
+    "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+}
+HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+NOISY = """
+import os, warnings
+from ceso_mcp.surfaces.mcp import serve
+from ceso_mcp.surfaces.mcp.calls import ToolCalls
+from ceso_mcp.config import load_config
+quiet = ToolCalls.list_tools
+async def noisy(self, context, params):
+    print("noise of a print")
+    os.system("echo noise of a child")
+    warnings.warn("noise of a warning")
+    return await quiet(self, context, params)
+ToolCalls.list_tools = noisy
+serve(load_config())
+"""
+
+
+class Process:
+    """`ceso mcp` as a client starts it; everything that it writes to the wire is kept."""
+
+    def __init__(self, folder: Path, *command: str) -> None:
+        config = folder / "ceso.toml"
+        config.write_text('[host]\naddress = "192.0.2.77"\nhost_keys = ["ssh-rsa AAAA"]\n')
+        self.began = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, *(command or ("-m", "ceso_mcp", "mcp"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(folder),
+                "CESO_CONFIG": str(config),
+                "CESO_STATE": str(folder / "state"),
+            },
+        )
+        self._number = 0
+        self.lines: list[bytes] = []
+
+    def send(self, line: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + b"\n")
+        self.process.stdin.flush()
+
+    def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """The response; everything before it is kept as well."""
+        self._number += 1
+        request = {"jsonrpc": "2.0", "id": self._number, "method": method, "params": params}
+        self.send(json.dumps(request).encode())
+        assert self.process.stdout is not None
+        while True:
+            line = self.process.stdout.readline()
+            assert line, "the server has closed the wire"
+            self.lines.append(line)
+            message: dict[str, Any] = json.loads(line)
+            if message.get("id") == self._number:
+                return message
+
+    def end(self, how: signal.Signals | None) -> tuple[int, float, str]:
+        """Exit status, seconds it took, and standard error; None closes standard input."""
+        began = time.monotonic()
+        if how is not None:
+            self.process.send_signal(how)
+            status = self.process.wait(20)
+            took = time.monotonic() - began
+            rest, errors = self.process.communicate(timeout=20)
+        else:
+            rest, errors = self.process.communicate(timeout=20)
+            status, took = self.process.returncode, time.monotonic() - began
+        self.lines += rest.splitlines()
+        return status, took, errors.decode()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "state").mkdir(mode=0o700)
+    return tmp_path
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_modern_session_ends_at_once_on_a_signal(folder: Path, how: signal.Signals) -> None:
+    server = Process(folder)
+    first = server.ask("server/discover", ENVELOPE)
+    assert time.monotonic() - server.began < 10
+    assert "2026-07-28" in first["result"]["supportedVersions"]
+    assert first["result"]["capabilities"]["resources"] == {"subscribe": True, "listChanged": True}
+    tools = server.ask("tools/list", ENVELOPE)["result"]["tools"]
+    assert {"discover", "list_vms", "create_vm"} <= {tool["name"] for tool in tools}
+    assert server.ask("tools/list", ENVELOPE)["result"]["tools"] == tools
+    assert server.ask("resources/list", ENVELOPE)["result"]["resources"]
+    assert server.ask("initialize", HELLO)["error"]["code"] == -32022
+    status, took, _ = server.end(how)
+    assert (status, took < 2) == (0, True)
+
+
+def test_a_handshake_session_ends_when_its_input_ends(folder: Path) -> None:
+    server = Process(folder)
+    hello = server.ask("initialize", HELLO)["result"]
+    assert hello["protocolVersion"] == "2025-11-25"
+    assert hello["capabilities"]["resources"] == {"subscribe": True, "listChanged": True}
+    assert "extensions" not in hello["capabilities"]
+    server.send(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
+    assert server.ask("tools/list", {})["result"]["tools"]
+    assert server.ask("tools/list", ENVELOPE)["error"]["code"] == -32600
+    assert server.ask("tasks/list", {})["error"]["code"] == -32601
+    status, took, _ = server.end(None)
+    assert (status, took < 2) == (0, True)
+
+
+def test_the_wire_stays_clean_and_survives_rubbish(folder: Path) -> None:
+    server = Process(folder, "-c", NOISY)
+    server.ask("server/discover", ENVELOPE)
+    for rubbish in (b"rubbish", b"\xff\xfe\x00", b'{"jsonrpc": "2.0", "id":', b"[" * 5000, b"x" * 1_000_000):
+        server.send(rubbish)
+    assert server.ask("tools/list", ENVELOPE)["result"]["tools"]
+    status, _, errors = server.end(None)
+    assert status == 0
+    for noise in ("print", "child", "warning"):
+        assert f"noise of a {noise}" in errors
+    assert all(json.loads(line)["jsonrpc"] == "2.0" for line in server.lines)
+
+
+def node_bin() -> Path | None:
+    """A folder with a Node of at least 22.19: the system's, or that of CESO_TEST_NODE."""
+    named = os.environ.get("CESO_TEST_NODE")
+    found = shutil.which("node", path=named) if named else shutil.which("node")
+    if found is None:
+        return None
+    version = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=20).stdout
+    parts = re.match(r"v(\d+)\.(\d+)", version)
+    return Path(found).parent if parts and (int(parts[1]), int(parts[2])) >= (22, 19) else None
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("era", ["modern", "legacy"])
+def test_the_inspector_agrees(folder: Path, era: str) -> None:
+    node, npx = node_bin(), shutil.which("npx")
+    if node is None or npx is None:
+        pytest.skip("the inspector needs npx and a Node of at least 22.19 (CESO_TEST_NODE names its folder)")
+    lab = folder / "lab"
+    environment = {
+        **os.environ,
+        "PATH": f"{node}:{os.environ['PATH']}",
+        "CESO_LAB_DIR": str(lab),
+        "CESO_STATE": str(folder / "state"),
+    }
+    server = [sys.executable, "-m", "ceso_mcp", "mcp", "--lab"]
+
+    def inspect(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [npx, "-y", INSPECTOR, "--cli", *server, *words, "--format", "json", "--protocol-era", era, "-q"],
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=300,
+        )
+
+    try:
+        listed = inspect("--method", "tools/list", "--strict")
+        assert listed.returncode == 0, listed.stderr
+        assert "create_vm" in listed.stdout
+        called = inspect("--method", "tools/call", "--tool-name", "list_vms", "--tool-arg", "limit=2")
+        assert called.returncode == 0, called.stderr
+        assert "ubuntu-24.04-golden" in called.stdout
+        refused = inspect("--method", "tools/call", "--tool-name", "list_vms", "--tool-arg", "limit=0")
+        assert refused.returncode == 5, refused.stdout
+        for method in ("resources/list", "resources/templates/list", "prompts/list"):
+            assert inspect("--method", method).returncode == 0
+    finally:
+        subprocess.run(
+            [sys.executable, "-m", "ceso_mcp", "lab", "stop"], env=environment, timeout=60, check=False
+        )
