@@ -111,7 +111,7 @@ class DiskFrom(Stream):
     capacity_bytes: int
 
     def shown(self) -> str:
-        return f"disk {self.index} of backup {self.backup_id} ({self.capacity_bytes} bytes, only what is not zero)"
+        return f"disk {self.index} of backup {self.backup_id} (what is not zero of {self.capacity_bytes})"
 
 
 @dataclass(frozen=True, slots=True)

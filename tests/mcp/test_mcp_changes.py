@@ -191,7 +191,7 @@ async def test_a_failed_job_is_a_failed_call_with_its_own_code(talk: Talk) -> No
         token = await caller.token("make_toy", name="bear")
         result = await caller.call("make_toy", {"confirm_token": token})
         assert result.is_error
-        error = (result.structured_content or {})["error"]
+        error = caller.failure(result)
         assert error["job_id"] in caller.text(result)
         assert error["message"] in caller.text(result)
         assert shop.host.lines[0] == "cut bear"

@@ -60,9 +60,8 @@ class Caller:
     ) -> types.CallToolResult:
         result = await self.client.call_tool(tool, arguments or {}, **rest)
         if result.is_error:
-            assert result.structured_content is not None
-            assert set(result.structured_content) == {"error"}
-            assert f"[{result.structured_content['error']['code']}]" in self.text(result)
+            assert result.structured_content is None
+            assert self.text(result).startswith(f"[{self.failure(result)['code']}] ")
         else:
             jsonschema.validate(result.structured_content, self._schemas[tool])
         assert len(self.text(result)) <= 40_000
@@ -74,6 +73,11 @@ class Caller:
         assert isinstance(block, types.TextContent)
         return block.text
 
+    @staticmethod
+    def failure(result: types.CallToolResult) -> dict[str, str]:
+        """The failure in fields."""
+        return dict((result.meta or {})["ceso/error"])
+
     async def ok(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
         result = await self.call(tool, arguments)
         assert not result.is_error, self.text(result)
@@ -83,7 +87,7 @@ class Caller:
         """Code and text of the failure."""
         result = await self.call(tool, arguments)
         assert result.is_error, self.text(result)
-        return (result.structured_content or {})["error"]["code"], self.text(result)
+        return self.failure(result)["code"], self.text(result)
 
     async def token(self, tool: str, /, **arguments: Any) -> str:
         answer = await self.ok(tool, **arguments)

@@ -19,6 +19,7 @@ from ceso_mcp.surfaces.mcp.untrusted import STRING_CHARACTERS, tame, tame_docume
 RESULT_CHARACTERS = 40_000
 """The longest result that is sent."""
 ERROR_CHARACTERS = 20_000
+ERROR_META = "ceso/error"
 _STDIN_CHARACTERS = 400
 
 
@@ -59,7 +60,12 @@ def previewed(outcome: ChangeOutcome) -> types.CallToolResult:
 
 
 def failed(error: CesoError, **details: str) -> types.CallToolResult:
-    """A failure the caller can act on: code, message, what was changed, and what to do next."""
+    """A failure the caller can act on: code, message, what was changed, and what to do next.
+
+    The same in fields is in `_meta["ceso/error"]`. It is not structured content: that would have to
+    fit the tool's output schema, and clients that check it even for failures (the MCP inspector,
+    older SDKs) would replace the text by a complaint of their own.
+    """
     document = {
         "code": error.code,
         "message": error.message,
@@ -73,7 +79,7 @@ def failed(error: CesoError, **details: str) -> types.CallToolResult:
     return types.CallToolResult(
         is_error=True,
         content=[types.TextContent(type="text", text=tame(text, ERROR_CHARACTERS))],
-        structured_content={"error": tame_document(document, ERROR_CHARACTERS)},
+        _meta={ERROR_META: tame_document(document, ERROR_CHARACTERS)},
     )
 
 
