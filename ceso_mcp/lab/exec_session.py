@@ -14,10 +14,13 @@ import asyncssh
 
 from ceso_mcp.lab import namespace
 from ceso_mcp.lab.machine import Machine
+from ceso_mcp.lab.process_pipes import ProcessPipes
 from ceso_mcp.lab.records import Fault
 from ceso_mcp.lab.terminal import Terminal
 
 PROMPT = r"[\u@\h:\w] "
+# Time for the last bytes before a cut to leave this machine.
+FLUSH_S = 0.05
 NO_SPACE = b"No space left on device\n"
 
 
@@ -46,6 +49,7 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
         self._terminal: Terminal | None = None
         self._pipe_full = False
         self._input_fault: Fault | None = None
+        self._silent = False
 
     # --- the channel's side
 
@@ -142,14 +146,14 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
         if self._terminal is not None:
             environment = host.environment(self._seq, TERM=self._terminal.term, PS1=PROMPT)
             if self._line is None:
-                self._output(1, namespace.MOTD.replace("\n", "\r\n").encode())
-            status = await self._terminal.run(host.argv(self._line), environment, self._output)
+                self.output(1, namespace.MOTD.replace("\n", "\r\n").encode())
+            status = await self._terminal.run(host.argv(self._line), environment, self.output)
             self._exit(status)
             return
         argv = host.argv(self._line if self._line is not None else "exec sh -s")
         environment = host.environment(self._seq)
         transport, _ = await loop.subprocess_exec(
-            lambda: _Pipes(self), *argv, env=environment, start_new_session=True
+            lambda: ProcessPipes(self), *argv, env=environment, start_new_session=True
         )
         self._process = transport
         for content in self._held:
@@ -163,8 +167,8 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
             self._stdin_end()
             self._kill(signal.SIGHUP)
 
-    def _output(self, stream: int, content: bytes) -> None:
-        if self._channel is None:
+    def output(self, stream: int, content: bytes) -> None:
+        if self._channel is None or self._silent:
             return
         fault = self._fault
         if fault is not None and fault.effect == "cut_after":
@@ -173,8 +177,8 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
             room = fault.at_bytes - self._sent_bytes
             if len(content) >= room:
                 self._channel.write(content[:room])
-                self._fault = None
-                asyncio.get_running_loop().call_soon(self.cut)
+                self._silent = True
+                asyncio.get_running_loop().call_later(FLUSH_S, self.cut)
                 return
         self._sent_bytes += len(content)
         with contextlib.suppress(BrokenPipeError, OSError):
@@ -182,6 +186,8 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
 
     def process_ended(self, status: int) -> None:
         """The command and everything that held its output has ended."""
+        if self._silent:
+            return
         if self._input_fault is not None:
             self._end_by_input_fault(self._input_fault)
             return
@@ -276,31 +282,3 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
         if pid is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, number)
-
-
-class _Pipes(asyncio.SubprocessProtocol):
-    """Carries what the process writes to its session, and its end when all pipes are closed."""
-
-    def __init__(self, session: ExecSession) -> None:
-        self._session = session
-        self._transport: asyncio.SubprocessTransport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.SubprocessTransport)
-        self._transport = transport
-        stdin = transport.get_pipe_transport(0)
-        if isinstance(stdin, asyncio.WriteTransport):
-            stdin.set_write_buffer_limits(high=1 << 20)
-
-    def pipe_data_received(self, fd: int, data: bytes | str) -> None:
-        self._session._output(fd, data if isinstance(data, bytes) else data.encode())
-
-    def pause_writing(self) -> None:
-        self._session.stdin_full()
-
-    def resume_writing(self) -> None:
-        self._session.stdin_drained()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        status = self._transport.get_returncode() if self._transport is not None else None
-        self._session.process_ended(255 if status is None else status)

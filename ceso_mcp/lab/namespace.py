@@ -119,15 +119,22 @@ class Host:
         host = self._layout.host
         read, write = os.pipe()
         arguments = [self._tools["bwrap"], "--unshare-user", "--uid", "0", "--gid", "0"]
-        arguments += ["--unshare-pid", "--unshare-uts", "--hostname", self._hostname, "--unshare-ipc"]
+        arguments += [
+            "--unshare-pid",
+            "--unshare-uts",
+            "--hostname",
+            self._hostname,
+            "--unshare-ipc",
+            "--unshare-net",
+        ]
         arguments += ["--as-pid-1", "--die-with-parent", "--info-fd", str(write), "--clearenv"]
-        arguments += [*_interpreter_mounts()]
         arguments += ["--bind", str(host / "bin"), "/bin", "--symlink", "bin", "/sbin"]
         arguments += ["--ro-bind", str(host / "lib" / "busybox"), BUSYBOX]
         arguments += ["--ro-bind", str(host / "lib" / "disks"), "/usr/lib/vmware/lab/disks"]
         arguments += ["--bind", str(host / "etc"), "/etc", "--bind", str(host / "var"), "/var"]
         arguments += ["--perms", "1777", "--size", str(256 << 20), "--tmpfs", "/tmp"]
         arguments += ["--bind", str(self._layout.volumes), "/vmfs/volumes"]
+        arguments += _interpreter_mounts()
         arguments += ["--proc", "/proc", "--dev", "/dev", "--chdir", "/"]
         arguments += ["/bin/sh", "-c", "while :; do sleep 86400; done"]
         try:
@@ -151,7 +158,8 @@ class Host:
             reason = said.decode("utf-8", "replace").strip() or str(error)
             raise LabFault(
                 f"the namespace of the lab's host could not be made: {reason}",
-                hint="unprivileged user namespaces must be allowed on this machine",
+                hint="user namespaces must be allowed on this machine; Ubuntu 24.04 restricts them by"
+                " the sysctl kernel.apparmor_restrict_unprivileged_userns",
             ) from None
         self._wait_until_entered()
 
@@ -184,7 +192,7 @@ class Host:
 
     def argv(self, line: str | None) -> list[str]:
         """The command that runs `line` in the host's shell, or an interactive shell for None."""
-        enter = [self._tools["nsenter"], "-t", str(self._pid), "-U", "-m", "-p", "-u", "-i"]
+        enter = [self._tools["nsenter"], "-t", str(self._pid), "-U", "-m", "-p", "-u", "-i", "-n"]
         enter += ["--preserve-credentials", "--"]
         return [*enter, "sh", "-c", line] if line is not None else [*enter, "sh", "-i"]
 

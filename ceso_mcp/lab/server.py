@@ -24,6 +24,7 @@ from ceso_mcp.lab.machine import Machine
 from ceso_mcp.lab.records import Fault
 
 BANNER = ""
+ORPHAN_CHECK_S = 2.0
 KERNEL = "#1 SMP Release build-{build} Jun 25 2024 00:00:00"
 
 
@@ -61,13 +62,20 @@ class LabServer:
             self._control, sock=sockets.listening(self.layout.control_socket)
         )
         try:
-            await self.ended.wait()
+            await self._until_ended()
         finally:
             self.layout.server.unlink(missing_ok=True)
             for item in (ssh, control, programs):
                 item.close()
             self.host.halt()
             self.log.close()
+
+    async def _until_ended(self) -> None:
+        """Until told to stop, or until the state directory is gone: nobody could stop it then."""
+        while self.layout.server_lock.exists():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.ended.wait(), ORPHAN_CHECK_S)
+                return
 
     async def _control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

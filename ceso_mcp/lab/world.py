@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ceso_mcp.errors import LabFault
 from ceso_mcp.lab.vmx import Settings
 
 ON, OFF, SUSPENDED = "poweredOn", "poweredOff", "suspended"
@@ -114,4 +115,10 @@ class World:
 
 
 def load(path: Path) -> World:
-    return World.from_json(path.read_text())
+    """The world kept at `path`. Raises `LabFault` when it is not one that this version writes."""
+    try:
+        return World.from_json(path.read_text())
+    except (TypeError, KeyError, ValueError) as error:
+        raise LabFault(
+            f"the lab's world {path} cannot be read ({error})", hint="start the lab anew with fresh=True"
+        ) from None

@@ -90,7 +90,7 @@ def shared_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     lab.stop()
 
 
-def _settled(lab: Lab) -> None:
+def settled(lab: Lab) -> None:
     """Wait until the guest that is on in the seeded world has booted and writes no more."""
     before = None
     for _ in range(50):
@@ -105,7 +105,7 @@ def _settled(lab: Lab) -> None:
 @pytest.fixture
 async def house(shared_lab: Lab, tmp_path: Path) -> AsyncIterator[House]:
     await asyncio.to_thread(shared_lab.reset)
-    await asyncio.to_thread(_settled, shared_lab)
+    await asyncio.to_thread(settled, shared_lab)
     house = House(shared_lab, tmp_path)
     yield house
     await house.ceso.close()

@@ -10,6 +10,7 @@ import pytest
 from ceso_mcp.lab import Fault
 
 from .conftest import KEY, TEMPLATE, House
+from .test_main_job import SMALL
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
@@ -107,10 +108,10 @@ async def test_the_host_refuses_to_register(house: House) -> None:
 
 @pytest.mark.parametrize("effect", ["fails", "cut before", "cut after", "cut in the stream"])
 async def test_a_broken_restore_leaves_nothing(house: House, effect: str) -> None:
-    await house.do("create_vm", name="web01", template=TEMPLATE, ssh_keys=[KEY], power_on=False)
+    await house.do("create_vm", name="web01", template=SMALL, ssh_keys=[KEY], power_on=False)
     backup = await house.do("backup_vm", vm="web01")
     before = house.lab.fingerprint()
-    faults = {**EFFECTS, "cut in the stream": {"effect": "cut_stdin", "at_bytes": 3 << 20}}
+    faults = {**EFFECTS, "cut in the stream": {"effect": "cut_stdin", "at_bytes": 64 << 10}}
     arguments = {"backup_id": backup["backup_id"], "name": "again", "datastore": "datastore1"}
     preview = await house.preview("restore_vm", **arguments)
     step = next(i for i, s in enumerate(preview.steps) if s.why.startswith("write disk"))
@@ -121,9 +122,9 @@ async def test_a_broken_restore_leaves_nothing(house: House, effect: str) -> Non
 
 @pytest.mark.parametrize("effect", ["fails", "cut before", "cut after", "cut in the stream"])
 async def test_a_broken_backup_is_not_listed_and_the_next_one_works(house: House, effect: str) -> None:
-    await house.do("create_vm", name="web01", template=TEMPLATE, ssh_keys=[KEY], power_on=False)
+    await house.do("create_vm", name="web01", template=SMALL, ssh_keys=[KEY], power_on=False)
     before = house.lab.fingerprint()
-    faults = {**EFFECTS, "cut in the stream": {"effect": "cut_stdout", "at_bytes": 3 << 20}}
+    faults = {**EFFECTS, "cut in the stream": {"effect": "cut_stdout", "at_bytes": 64 << 10}}
     preview = await house.preview("backup_vm", vm="web01")
     step = next(i for i, s in enumerate(preview.steps) if s.why.startswith("read disk"))
     job, _ = await run_with_fault(house, "backup_vm", {"vm": "web01"}, faults[effect], step)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import time
 
@@ -61,7 +62,7 @@ def test_output_is_cut_at_the_byte(lab: Lab, host_shell: HostShell) -> None:
         return process.exit_status
 
     assert host_shell.call(read()) is None
-    assert len(received) <= 100_000
+    assert len(received) == 100_000
 
 
 def test_input_is_cut_at_the_byte(lab: Lab, host_shell: HostShell, eventually) -> None:
@@ -129,6 +130,14 @@ def test_the_world_survives_a_killed_server(lab: Lab, host_shell: HostShell) -> 
     )
 
 
+def test_a_world_file_of_another_version_is_named_not_a_traceback(tmp_path) -> None:
+    lab = Lab(tmp_path / "old")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "world.json").write_text('{"release": "8.0"}')
+    with pytest.raises(LabFault, match="cannot be read"):
+        lab.start()
+
+
 def test_reset_makes_the_same_world_again(lab: Lab, host_shell: HostShell) -> None:
     def golden() -> dict:
         return {name: value for name, value in lab.fingerprint()["files"].items() if "golden" in name}
@@ -165,6 +174,18 @@ def test_the_latency_is_added_to_every_vim_cmd_and_kept_by_a_second_start(
         assert time.monotonic() - began >= 0.3
     finally:
         lab.start(latency_s=0.0)
+
+
+def test_a_server_whose_directory_is_gone_ends_by_itself(tmp_path, eventually) -> None:
+    lab = Lab(tmp_path / "gone")
+    lab.start()
+    pid = lab.status().pid
+    shutil.rmtree(tmp_path / "gone")
+
+    def ended() -> bool:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+
+    eventually(ended)
 
 
 def test_two_labs_run_side_by_side(lab: Lab, tmp_path) -> None:

@@ -134,7 +134,8 @@ async def test_a_token_works_for_its_own_tool_only(talk: Talk) -> None:
 async def test_arguments_beside_a_token_must_be_those_that_were_previewed(talk: Talk) -> None:
     async with talk(Dialog()) as (caller, shop):
         token = await caller.token("make_toy", name="bear", parts=["ear"])
-        for other in ({"name": "train"}, {"colour": "blue"}, {"parts": []}, {"labels": {"a": "b"}}):
+        others: list[dict[str, Any]] = [{"name": "train"}, {"colour": "blue"}, {"parts": []}]
+        for other in [*others, {"labels": {"a": "b"}}]:
             code, text = await caller.error("make_toy", confirm_token=token, **other)
             assert code == "token_other_arguments"
             assert "train" not in text
@@ -272,6 +273,17 @@ async def test_a_dialog_that_cannot_show_all_commands_says_so(talk: Talk) -> Non
         await caller.error("make_toy", confirm_token=token)
         assert "This list is cut: 10 of 22 commands do not fit here." in dialog.shown[0]
         assert len(dialog.shown[0]) < 13_000
+
+
+async def test_a_dialog_points_to_what_goes_to_standard_input(talk: Talk) -> None:
+    dialog = Dialog()
+    async with talk(dialog) as (caller, _):
+        token = await caller.token("make_toy", name="bear", papers="born in a box")
+        await caller.ok("make_toy", confirm_token=token)
+        assert (
+            "2. cat > /toys/papers\n   (what it reads from standard input is in the preview)\n3. paint"
+            in dialog.shown[0]
+        )
 
 
 async def test_a_dialog_after_a_restart_still_shows_every_command(talk: Talk) -> None:

@@ -10,9 +10,12 @@ from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mcp import types
 
 from ceso_mcp import catalogue
+from ceso_mcp.errors import InvalidArguments
 from ceso_mcp.operation import Change
 from ceso_mcp.surfaces.mcp import schemas
 from ceso_mcp.surfaces.mcp.instructions import INSTRUCTIONS
@@ -127,3 +130,45 @@ def test_a_stale_schema_file_is_noticed_and_written(
     assert "list_vms.json" in capsys.readouterr().err
     assert schemas.main([]) == 0
     assert not (tmp_path / "tool-schemas" / "gone.json").exists()
+
+
+CANARY = "hunter2canary"
+TEXTS = st.text(max_size=12).map(lambda text: CANARY + text)
+ADDRESSES = st.sampled_from([f"{CANARY}/24", f"192.0.2.1/{CANARY}", f"fe80::{CANARY}", f"ssh-rsa {CANARY}"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | TEXTS | ADDRESSES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=2),
+    max_leaves=5,
+)
+
+
+@EACH
+@settings(max_examples=30, deadline=None, database=None)
+@given(data=st.data())
+def test_arguments_that_do_not_fit_are_refused_without_their_values(
+    tool: OperationTool, data: st.DataObject
+) -> None:
+    names = [*tool.operation.model_fields, "bogus"]
+    arguments = data.draw(st.dictionaries(st.sampled_from(names), VALUES, max_size=len(names)))
+    said = ""
+    try:
+        tool.parse(arguments)
+    except InvalidArguments as refusal:
+        said = refusal.text()
+    assert CANARY not in said
+
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ2nqvjQ4S0sF0VYVwWw0jvVd9Cl8u1yq2fQxJ0b7m5c ada@example"
+GUEST_FIELDS = ["hostname", "ipv4", "gateway4", "ipv6", "gateway6", "dns", "search", "user", "ssh_keys"]
+
+
+@pytest.mark.parametrize("field", GUEST_FIELDS)
+@pytest.mark.parametrize(
+    "value", [f"{CANARY} x", f"192.0.2.1/{CANARY}", f"ssh-rsa {CANARY}", f"\x1b{CANARY}"]
+)
+def test_one_bad_field_among_good_ones_is_not_echoed(field: str, value: str) -> None:
+    arguments: dict[str, Any] = {"name": "web01", "template": "golden", "ssh_keys": [KEY]}
+    arguments[field] = [value] if field in ("dns", "search", "ssh_keys") else value
+    with pytest.raises(InvalidArguments) as caught:
+        TOOLS["create_vm"].parse(arguments)
+    assert CANARY not in caught.value.text()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from ceso_mcp.fact import Facts
-from ceso_mcp.fields import ExistingVm
+from ceso_mcp.fields import ExistingVm, existing_name
 from ceso_mcp.operation import Answer, Change, Operation, Query
 from ceso_mcp.operations.admin.job_status import JobStatus
 from ceso_mcp.plan import Plan, Step
@@ -103,7 +103,9 @@ class MakeToy(Change):
 
     name: ExistingVm = Field(description="name of the toy")
     colour: Literal["red", "blue"] = Field("red", description="its colour")
-    parts: tuple[str, ...] = Field((), description="what it consists of", max_length=4000)
+    parts: tuple[Annotated[str, AfterValidator(existing_name)], ...] = Field(
+        (), description="what it consists of"
+    )
     labels: dict[str, str] = Field(default_factory=dict, description="labels")
     papers: str = Field("", description="what is written about it", max_length=100_000)
 
@@ -129,7 +131,7 @@ class BurnToy(Change):
     toolset: ClassVar[str] = "toy"
     may_destroy: ClassVar[bool] = True
 
-    name: str = Field(description="name of the toy")
+    name: ExistingVm = Field(description="name of the toy")
 
     async def plan(self, facts: Facts) -> Plan:
         return Plan(

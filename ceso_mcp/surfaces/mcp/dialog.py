@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import anyio
@@ -39,7 +39,8 @@ def dialog_text(pending: Pending, preview: Preview | None, host: str) -> str:
     the same for the same request.
     """
     parts = [f"{tame_line(pending.title)}\non {tame_line(host)}"]
-    parts.append("Commands, in this order:\n" + _commands(pending.lines))
+    fed = {step.number for step in preview.steps if step.stdin} if preview is not None else set()
+    parts.append("Commands, in this order:\n" + _commands(pending.lines, fed))
     if preview is not None:
         parts += _listed("Changes:", preview.touches)
         parts += _listed("Warnings:", preview.warnings)
@@ -82,7 +83,8 @@ async def _ask_now(caller: Caller, text: str, pending: Pending) -> types.ElicitR
     return types.ElicitResult(action="cancel")
 
 
-def _commands(lines: Sequence[str]) -> str:
+def _commands(lines: Sequence[str], fed: Collection[int]) -> str:
+    """The numbered lines; those whose number is in `fed` get something on standard input."""
     width = len(str(len(lines)))
     shown: list[str] = []
     length = 0
@@ -96,6 +98,8 @@ def _commands(lines: Sequence[str]) -> str:
             )
             break
         shown.append(text)
+        if number in fed:
+            shown.append(f"{'':{width}}  (what it reads from standard input is in the preview)")
     return "\n".join(shown)
 
 
