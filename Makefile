@@ -4,29 +4,36 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+NODE   := $(CURDIR)/.node
 DEBIAN := busybox-static bubblewrap python3-venv qemu-utils age zstd openssh-client
 
-.PHONY: demo test check slow generate setup packages clean
+.PHONY: demo test lint check slow generate setup packages inspector clean
 
 demo: setup
 	$(BIN)/ceso demo
 
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
-check: setup
+lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m ceso_mcp.surfaces.mcp.schemas --check
-	$(BIN)/pytest
 
+check: lint test
+
+# The slow suites; with `make inspector` before, the MCP inspector is one of them.
 slow: setup
-	$(BIN)/pytest -m slow
+	CESO_TEST_NODE=$(NODE)/node_modules/node/bin $(BIN)/pytest -m slow -rs
 
 generate: setup
 	$(BIN)/python -m ceso_mcp.surfaces.mcp.schemas
 	CESO_UPDATE_GOLDEN=1 $(BIN)/pytest tests/unit/guest/test_guest_golden.py
+
+inspector:
+	mkdir -p $(NODE)
+	npm install --silent --no-fund --no-audit --prefix $(NODE) node@24 @modelcontextprotocol/inspector@2.12.0
 
 setup: packages $(VENV)/.ready
 
@@ -40,4 +47,4 @@ $(VENV)/.ready: pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(NODE) .pytest_cache .mypy_cache .ruff_cache .hypothesis

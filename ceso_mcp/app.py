@@ -1,32 +1,29 @@
 """Ceso: the one door to everything. Surfaces translate to and from it and decide nothing.
 
-`answer(query)` · `preview(change)` → a token · `confirm(token)` → a job · `perform(job)` in the
-worker. The plan is made twice from the same stored request, at preview and right before it runs,
-and must come out the same, byte for byte.
+`answer(query)` · `preview(change)` → a token · `confirm(token)` → a job, which a worker performs. The
+plan is made twice from the same stored request, at preview and right before it runs, and must come
+out the same, byte for byte.
 """
 
 from __future__ import annotations
 
 import asyncio
-import difflib
 import hashlib
-import os
 import secrets
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 from ceso_mcp import catalogue
 from ceso_mcp.audit import Actor, AuditLog
 from ceso_mcp.config import Config, private_directory, state_root
 from ceso_mcp.confirm import Pending, PendingRequests
 from ceso_mcp.desk import RepositoryDesk
-from ceso_mcp.errors import CesoError, Refused, StepFailed, TokenFault
-from ceso_mcp.execute import Execution
+from ceso_mcp.errors import Refused, TokenFault
 from ceso_mcp.fact import Fixed
 from ceso_mcp.gather import HostFacts
-from ceso_mcp.jobs import Job, Jobs, Spawn, ThrottledProgress, spawn_worker
+from ceso_mcp.jobs import Job, Jobs, Spawn, spawn_worker
 from ceso_mcp.operation import Answer, Change, Operation, Query, parse_arguments
 from ceso_mcp.plan import Plan
 from ceso_mcp.ports import Runner
@@ -46,8 +43,8 @@ class Ceso:
         self.config = config
         self._spawn = spawn
         self.redactor = Redactor()
-        self._state = private_directory(config.state_dir or state_root())
-        self.audit = AuditLog(self._state / "audit", self.redactor)
+        self.state = private_directory(config.state_dir or state_root())
+        self.audit = AuditLog(self.state / "audit", self.redactor)
         self._runner = runner
         self._pending: PendingRequests | None = None
         self._jobs: Jobs | None = None
@@ -56,13 +53,13 @@ class Ceso:
     @property
     def jobs(self) -> Jobs:
         if self._jobs is None:
-            self._jobs = Jobs(self._state / "jobs", self._spawn)
+            self._jobs = Jobs(self.state / "jobs", self._spawn)
         return self._jobs
 
     @property
     def pending(self) -> PendingRequests:
         if self._pending is None:
-            self._pending = PendingRequests(private_directory(self._state / "pending"))
+            self._pending = PendingRequests(private_directory(self.state / "pending"))
         return self._pending
 
     @property
@@ -91,7 +88,7 @@ class Ceso:
         self._require_allowed(type(query))
         arguments = query.model_dump(mode="json", exclude_defaults=True)
         self.audit.record("query", actor, operation=query.operation_name(), arguments=arguments)
-        desk = self._desk()
+        desk = self.desk()
         return await query.answer(HostFacts(self.runner, desk, _draw()))
 
     # -- changing: preview and confirm ----------------------------------------------------------
@@ -100,8 +97,8 @@ class Ceso:
         """Plan `change` on the host as it is and store the request; nothing is changed."""
         self._require_allowed(type(change))
         fixed = _draw()
-        plan = await self._plan(change, fixed)
-        token, pending = self._store(change, plan, fixed)
+        plan = await self.plan(change, fixed)
+        token, pending = self.store(change, plan, fixed)
         self.audit.record(
             "preview",
             actor,
@@ -170,87 +167,22 @@ class Ceso:
             await asyncio.sleep(pause)
             pause = min(pause * 1.4, 0.5)
 
-    # -- the worker's side ----------------------------------------------------------------------
+    # -- planning, here and in the worker -----------------------------------------------------------
 
-    async def perform(self, job_id: str) -> None:
-        """Carry out a job to its end and record how it ended. Never raises a CesoError."""
-        request = self.jobs.request(job_id)
-        actor = Actor(**request["actor"])
-        progress = ThrottledProgress(lambda message, percent: self.jobs.progress(job_id, message, percent))
-        try:
-            if "query" in request:
-                model = catalogue.operation(request["query"])
-                query = model.model_validate(request["arguments"])
-                assert isinstance(query, Query)
-                result = (await self.answer(query, actor)).model_dump(mode="json")
-            else:
-                result = await self._carry_out(Pending(**request["pending"]), actor, progress)
-        except CesoError as error:
-            self.jobs.fail(job_id, self._clean(error))
-        except BaseException as error:
-            self.jobs.fail(job_id, _unexpected(error))
-            self.audit.record("result", actor, ok=False, code="internal", job=job_id)
-            raise
-        else:
-            self.jobs.finish(job_id, result)
-
-    async def _carry_out(self, pending: Pending, actor: Actor, progress: Progress) -> dict[str, Any]:
-        model = catalogue.operation(pending.operation)
-        change = model.model_validate(pending.arguments)
-        assert isinstance(change, Change)
-        fixed = Fixed(pending.now, bytes.fromhex(pending.seed_hex))
-        desk = self._desk()
-        with self._only_writer():
-            progress("looking at the host again", 0.0)
-            plan = await self._plan_again(change, fixed, pending, actor, desk)
-            run = Execution(plan, self.runner, desk, self.audit, actor, fixed.run_id, progress)
-            try:
-                return await run.carry_out()
-            finally:
-                await desk.close()
-
-    async def _plan_again(
-        self, change: Change, fixed: Fixed, pending: Pending, actor: Actor, desk: RepositoryDesk
-    ) -> Plan:
-        """The same plan on fresh facts, or TokenFault `host_changed` with the new preview."""
-        try:
-            plan = await change.plan(HostFacts(self.runner, desk, fixed))
-        except Refused as refusal:
-            self.audit.record("host_changed", actor, fixed.run_id, reason=refusal.message)
-            raise TokenFault(
-                f"the host has changed since the preview: {refusal.message}",
-                code="host_changed",
-                hint=refusal.hint or "preview again",
-            ) from None
-        if plan.digest() == pending.digest:
-            return plan
-        difference = "\n".join(
-            difflib.unified_diff(pending.lines, plan.lines(), "shown", "now", lineterm="", n=0)
-        )
-        token, _ = self._store(change, plan, fixed)
-        self.audit.record("host_changed", actor, fixed.run_id, difference=difference, digest=plan.digest())
-        raise TokenFault(
-            "the host has changed since the preview, so the plan is another one now. "
-            + (f"Difference:\n{difference}\n" if difference else "The input of a step differs.")
-            + "The new plan:\n"
-            + "\n".join(plan.lines()),
-            code="host_changed",
-            hint=f"look at the new plan; its confirm token is {token}",
-        )
-
-    # -- inside ----------------------------------------------------------------------------------
-
-    def _desk(self) -> RepositoryDesk:
+    def desk(self) -> RepositoryDesk:
+        """The side of one plan that happens on this machine."""
         return RepositoryDesk(self.config.backup, self.redactor, self.wait)
 
-    async def _plan(self, change: Change, fixed: Fixed) -> Plan:
-        desk = self._desk()
+    async def plan(self, change: Change, fixed: Fixed, desk: RepositoryDesk | None = None) -> Plan:
+        """The plan of `change` on the host as it is now, with time and chance as drawn in `fixed`."""
+        desk = desk or self.desk()
         plan = await change.plan(HostFacts(self.runner, desk, fixed))
         if plan.destructive and not change.may_destroy:
             raise AssertionError(f"{change.operation_name()} destroys, but does not say that it may")
         return plan
 
-    def _store(self, change: Change, plan: Plan, fixed: Fixed) -> tuple[str, Pending]:
+    def store(self, change: Change, plan: Plan, fixed: Fixed) -> tuple[str, Pending]:
+        """Keep a planned request until it is confirmed; returns its token too."""
         now = time.time()
         pending = Pending(
             operation=change.operation_name(),
@@ -264,6 +196,10 @@ class Ceso:
             destructive=plan.destructive,
             created_s=now,
             expires_s=now + self.config.consent.token_minutes * 60,
+            touches=list(plan.touches),
+            warnings=list(plan.warnings),
+            lost=[f"step {n}: {step.why}" for n, step in enumerate(plan.steps, 1) if step.destroys],
+            fed=[n for n, step in enumerate(plan.steps, 1) if step.stdin or step.feed],
         )
         return self.pending.add(pending), pending
 
@@ -286,29 +222,9 @@ class Ceso:
         if settings.read_only and not issubclass(model, Query):
             raise Refused("ceso is in read-only mode here", code="read_only")
 
-    def _only_writer(self) -> Any:
-        from ceso_mcp.writer_lock import WriterLock
-
-        return WriterLock(private_directory(self._state / "locks"), self.host_identity())
-
     def _environment(self) -> dict[str, str]:
         return {"CESO_LAB": "1"} if self.config.lab else {"CESO_LAB": ""}
-
-    def _clean(self, error: CesoError) -> CesoError:
-        error.message = self.redactor.clean(error.message)
-        error.hint = self.redactor.clean(error.hint)
-        error.changed = self.redactor.clean(error.changed)
-        return error
 
 
 def _draw() -> Fixed:
     return Fixed(datetime.now(UTC).replace(microsecond=0).isoformat(), secrets.token_bytes(32))
-
-
-def _unexpected(error: BaseException) -> CesoError:
-    return StepFailed(
-        f"ceso failed unexpectedly ({type(error).__name__})",
-        code="internal",
-        changed="Steps up to the last one in the audit log may have run.",
-        hint=f"the worker's log has the details (process {os.getpid()})",
-    )

@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,11 @@ _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A stored request. `host` is the identity of the host it was planned for."""
+    """A stored request, with all that a person must see to agree to it.
+
+    `host` is the identity of the host it was planned for; `fed` the numbers of the lines that get
+    something on standard input; `lost` says which steps remove data.
+    """
 
     operation: str
     arguments: dict[str, Any]
@@ -38,6 +42,10 @@ class Pending:
     destructive: bool
     created_s: float
     expires_s: float
+    touches: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    fed: list[int] = field(default_factory=list)
     approved: bool = False
 
 

@@ -44,6 +44,7 @@ class RepositoryStatus:
     recipients: int
     encrypted: bool
     free_bytes: int
+    as_configured: bool
 
 
 class RepositoryDesk:
@@ -83,10 +84,13 @@ class RepositoryDesk:
     def _status(self) -> RepositoryStatus:
         path = self._path()
         exists = path.joinpath("ceso-repo.json").exists()
-        recipients = len(self._open(private=False).recipients) if exists else len(self._backup.recipients)
+        configured = {text.strip() for text in self._backup.recipients}
+        found = set(self._open(private=False).recipients) if exists else configured
         from ceso_mcp.repository import free_bytes
 
-        return RepositoryStatus(str(path), exists, recipients, recipients > 0, free_bytes(path))
+        return RepositoryStatus(
+            str(path), exists, len(found), bool(found), free_bytes(path), found == configured
+        )
 
     def _path(self) -> Any:
         if self._backup.repository is None:

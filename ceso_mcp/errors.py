@@ -32,7 +32,8 @@ class CesoError(Exception):
 
     def text(self) -> str:
         """One paragraph for a person or a model: `[code] message Changed… Hint: …`."""
-        parts = [f"[{self.code}] {self.message}", self.changed]
+        message = self.message if self.message[-1:] in ".!?:\n" else f"{self.message}."
+        parts = [f"[{self.code}] {message}", self.changed]
         if self.hint:
             parts.append(f"Hint: {self.hint}")
         return " ".join(part for part in parts if part)

@@ -24,6 +24,7 @@ FLOORS = [
     {"ssh", "audit", "confirm", "jobs", "gather", "repository", "writer_lock"},
     {"execute", "preview", "desk"},
     {"app"},
+    {"worker"},
     {"surfaces", "__main__"},
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ceso_mcp.esxi.guest import parse_guest
 from ceso_mcp.esxi.power import PowerState
 from ceso_mcp.esxi.registervm import parse_registervm
 from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.fact import Reply
 from ceso_mcp.plan import Capture, Captures, NotYet, Step, Undo, Until
-from ceso_mcp.recipes.guest_setup import Expectation
+from ceso_mcp.recipes.guest_setup import Expectation, NewIdentity
 from ceso_mcp.recipes.judging import until_power, vim_cmd_worked
 from ceso_mcp.recipes.place import Place
 from ceso_mcp.shell import Captured, sh
@@ -16,6 +18,31 @@ from ceso_mcp.text import Text
 
 VMID = Captured("vmid", number=True)
 ADDRESS = Captured("address")
+
+
+def bring_up(place: Place, vmx: Vmx, identity: NewIdentity, *, on: bool, wait_s: float) -> list[Step]:
+    """Everything from finished disks to a VM that is registered and, if `on`, answers as asked."""
+    steps = [write_vmx(place, vmx), register(place)]
+    if on:
+        steps += power_on()
+    if on and identity.macs:
+        steps.append(wait_for_guest(identity.expectation, wait_s))
+    return steps
+
+
+def outcome(place: Place, identity: NewIdentity, *, on: bool) -> dict[str, Any]:
+    """What a plan that makes a VM answers in the end."""
+    return {
+        "vm": place.name,
+        "vmid": VMID,
+        "path": str(place.vmx),
+        "uuid_bios": identity.uuid_bios,
+        "instance_id": identity.instance_id,
+        "hostname": identity.hostname,
+        "macs": tuple(identity.macs.values()),
+        "power": "on" if on else "off",
+        "address": ADDRESS if on and identity.macs else None,
+    }
 
 
 def write_vmx(place: Place, vmx: Vmx) -> Step:

@@ -12,7 +12,7 @@ from ceso_mcp.facts.inventory import HostVms, Inventory, Vm
 from ceso_mcp.facts.network import Portgroups
 from ceso_mcp.facts.storage import Disk, DiskAt, Exists
 from ceso_mcp.plan import Plan, Step, Undo
-from ceso_mcp.recipes.bring_up import ADDRESS, VMID, power_on, register, wait_for_guest, write_vmx
+from ceso_mcp.recipes.bring_up import bring_up, outcome
 from ceso_mcp.recipes.disks import copy_disk, grow_disk
 from ceso_mcp.recipes.guest_setup import GuestFields, new_identity
 from ceso_mcp.recipes.place import Place, choose_place, portgroup_problem
@@ -78,12 +78,7 @@ async def plan_copy(facts: Facts, wish: CopyWish, title: str) -> Plan:
                 undo=Undo((sh("rm", "-f", place.nvram),)),
             )
         )
-    steps += [write_vmx(place, vmx), register(place)]
-    waits = wish.power_on and bool(identity.macs)
-    if wish.power_on:
-        steps += power_on()
-    if waits:
-        steps.append(wait_for_guest(identity.expectation, wish.wait_s))
+    steps += bring_up(place, vmx, identity, on=wish.power_on, wait_s=wish.wait_s)
     rows = [(f"VM {wish.name}", "absent", f"in {place.folder}"), *identity.rows()]
     rows += _hardware_rows(wish, source)
     return Plan(
@@ -93,17 +88,7 @@ async def plan_copy(facts: Facts, wish: CopyWish, title: str) -> Plan:
         warnings=(*identity.warnings, *left_out),
         before_after=tuple(rows),
         estimate=place.estimate(size),
-        outcome={
-            "vm": wish.name,
-            "vmid": VMID,
-            "path": str(place.vmx),
-            "uuid_bios": identity.uuid_bios,
-            "instance_id": identity.instance_id,
-            "hostname": identity.hostname,
-            "macs": tuple(identity.macs.values()),
-            "power": "on" if wish.power_on else "off",
-            "address": ADDRESS if waits else None,
-        },
+        outcome=outcome(place, identity, on=wish.power_on),
     )
 
 

@@ -25,6 +25,7 @@ from ceso_mcp.fact import Reply
 from ceso_mcp.operation import Operation
 from ceso_mcp.surfaces.cli import opening, output, table
 from ceso_mcp.surfaces.cli.root import ceso
+from ceso_mcp.worker import perform
 
 TOYS = Path(__file__).parent / "toy_operations"
 ROWS = (
@@ -102,7 +103,7 @@ def run(
 
         def __init__(self, argv: list[str], **rest: Any) -> None:
             def work() -> None:
-                asyncio.run(Ceso(config, runner=host).perform(argv[-1]))
+                asyncio.run(perform(Ceso(config, runner=host), argv[-1]))
 
             threads.append(threading.Thread(target=work, daemon=True))
             threads[-1].start()

@@ -170,10 +170,10 @@ def test_reset_and_stop_are_told(lab: type[RememberingLab]) -> None:
 def test_the_worker_performs_its_job_and_closes(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
 
-    class Performing:
-        async def perform(self, job_id: str) -> None:
-            done.append(job_id)
+    async def perform(ceso: object, job_id: str) -> None:
+        done.append(job_id)
 
+    class Performing:
         async def close(self) -> None:
             done.append("closed")
 
@@ -181,5 +181,6 @@ def test_the_worker_performs_its_job_and_closes(monkeypatch: pytest.MonkeyPatch)
         return Performing()
 
     monkeypatch.setattr(opening, "open_ceso", opened)
+    monkeypatch.setattr("ceso_mcp.worker.perform", perform)
     assert type_in("worker", "a-job").exit_code == 0
     assert done == ["a-job", "closed"]

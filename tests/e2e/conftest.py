@@ -19,6 +19,7 @@ from ceso_mcp.jobs import Job
 from ceso_mcp.lab import Lab
 from ceso_mcp.operation import Change, Query
 from ceso_mcp.preview import Preview
+from ceso_mcp.worker import perform
 
 WHO = Actor("test")
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ2nqvjQ4S0sF0VYVwWw0jvVd9Cl8u1yq2fQxJ0b7m5c ada@example"
@@ -55,7 +56,7 @@ class House:
 
     async def confirm(self, token: str) -> Job:
         job_id = self.ceso.confirm(token, WHO, consent="terminal")
-        await self.ceso.perform(job_id)
+        await perform(self.ceso, job_id)
         return self.ceso.jobs.get(job_id)
 
     async def do(self, name: str, /, **arguments: Any) -> dict[str, Any]:

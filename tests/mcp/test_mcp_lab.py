@@ -19,6 +19,7 @@ from ceso_mcp.app import Ceso
 from ceso_mcp.config import BackupSection, Config, HostSection
 from ceso_mcp.lab import Lab
 from ceso_mcp.surfaces.mcp.server import build_server
+from ceso_mcp.worker import perform
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ2nqvjQ4S0sF0VYVwWw0jvVd9Cl8u1yq2fQxJ0b7m5c ada@example"
@@ -61,7 +62,7 @@ class Site:
         self.server = build_server(self.ceso)
 
     def _work(self, job_id: str, *rest: Any) -> int:
-        task = asyncio.get_running_loop().create_task(self.ceso.perform(job_id))
+        task = asyncio.get_running_loop().create_task(perform(self.ceso, job_id))
         self.workers.add(task)
         return os.getpid()
 

@@ -15,8 +15,30 @@ from typing import Any
 
 import pytest
 
+from ceso_mcp import catalogue
+
 pytestmark = pytest.mark.timeout(120)
 INSPECTOR = "@modelcontextprotocol/inspector@2.12.0"
+EVERY_TOOL = {
+    "discover": [],
+    "list_vms": ["limit=2"],
+    "show_vm": ["vm=ubuntu-24.04-golden"],
+    "create_vm": [
+        "name=web01",
+        "template=ubuntu-24.04-golden",
+        'ssh_keys=["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ2nqvjQ4S0sF0VYVwWw0jvVd9Cl8u1yq2fQxJ0b7m5c"]',
+    ],
+    "clone_vm": ["source=ubuntu-24.04-golden", "name=web02"],
+    "power_vm": ["vm=ubuntu-24.04-golden", "action=on"],
+    "delete_vm": ["vm=ubuntu-24.04-golden"],
+    "backup_vm": ["vm=ubuntu-24.04-golden"],
+    "list_backups": [],
+}
+"""Calls that answer or preview; none of them changes the lab."""
+ASK_FOR_WHAT_IS_NOT_THERE = {
+    "verify_backup": "backup_id=564d0000-0000-0000-0000-000000000000/20260101T000000Z-abcd",
+    "job_status": "job_id=00000000-0000-0000-0000-000000000000",
+}
 ENVELOPE = {
     "_meta": {
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -189,6 +211,14 @@ def test_the_inspector_agrees(folder: Path, era: str) -> None:
         called = inspect("--method", "tools/call", "--tool-name", "list_vms", "--tool-arg", "limit=2")
         assert called.returncode == 0, called.stderr
         assert "ubuntu-24.04-golden" in called.stdout
+        for name, words in EVERY_TOOL.items():
+            arguments = [part for word in words for part in ("--tool-arg", word)]
+            answered = inspect("--method", "tools/call", "--tool-name", name, *arguments)
+            assert answered.returncode == 0, (name, answered.stdout, answered.stderr)
+        for name, word in ASK_FOR_WHAT_IS_NOT_THERE.items():
+            answered = inspect("--method", "tools/call", "--tool-name", name, "--tool-arg", word)
+            assert answered.returncode == 5, (name, answered.stdout, answered.stderr)
+        assert {*EVERY_TOOL, *ASK_FOR_WHAT_IS_NOT_THERE, "restore_vm"} >= set(catalogue.names())
         refused = inspect("--method", "tools/call", "--tool-name", "list_vms", "--tool-arg", "limit=0")
         assert refused.returncode == 5, refused.stdout
         for method in ("resources/list", "resources/templates/list", "prompts/list"):

@@ -15,6 +15,7 @@ from ceso_mcp.app import Ceso
 from ceso_mcp.config import BackupSection, Config, ConsentSection, HostSection, OperationsSection
 from ceso_mcp.fact import Reply
 from ceso_mcp.surfaces.mcp.server import build_server
+from ceso_mcp.worker import perform
 
 ERAS = ("2026-07-28", "legacy")
 Answer = types.ElicitResult
@@ -114,7 +115,7 @@ class Workshop:
         self.server = build_server(self.ceso, call_patience_s=patience_s)
 
     def _work(self, job_id: str, *rest: Any) -> int:
-        task = asyncio.get_running_loop().create_task(self.ceso.perform(job_id))
+        task = asyncio.get_running_loop().create_task(perform(self.ceso, job_id))
         self._workers.add(task)
         task.add_done_callback(self._workers.discard)
         return os.getpid()

@@ -52,6 +52,12 @@ class BackupVm(Change):
         if vm.readable.encrypted:
             raise Refused("the VM is encrypted; a copy of its files could not be opened", code="vm_encrypted")
         state, release, python = await facts.read(Repository(), HostRelease(), HasProgram("python3"))
+        if not state.as_configured:
+            raise Refused(
+                f"the repository {state.path} is sealed to other recipients than the configured ones",
+                code="settings_differ",
+                hint="use the recipients in its ceso-repo.json, or another repository",
+            )
         if not python:
             raise Refused("the host has no python3 to read disks with", code="no_python")
         disks, missing = await self._disks(facts, vm)

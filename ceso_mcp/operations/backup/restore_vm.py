@@ -17,7 +17,7 @@ from ceso_mcp.facts.storage import HasProgram
 from ceso_mcp.fields import BackupName, DatastoreName, PortgroupName, VmName
 from ceso_mcp.operation import Change
 from ceso_mcp.plan import Plan, Step
-from ceso_mcp.recipes.bring_up import ADDRESS, VMID, power_on, register, wait_for_guest, write_vmx
+from ceso_mcp.recipes.bring_up import bring_up, outcome
 from ceso_mcp.recipes.copying import taken_macs
 from ceso_mcp.recipes.disks import check_chain, create_disk
 from ceso_mcp.recipes.guest_setup import GuestFields, new_identity
@@ -87,12 +87,7 @@ class RestoreVm(GuestFields, Change):
                     FileFrom(self.backup_id, "vm.nvram"), place.nvram, "restore the firmware's settings"
                 )
             )
-        steps += [write_vmx(place, vmx), register(place)]
-        waits = self.power_on and bool(identity.macs)
-        if self.power_on:
-            steps += power_on()
-        if waits:
-            steps.append(wait_for_guest(identity.expectation, self.wait_s))
+        steps += bring_up(place, vmx, identity, on=self.power_on, wait_s=self.wait_s)
         return Plan(
             title=f"restore {manifest.vm.name} of {manifest.created:%Y-%m-%d %H:%M} UTC as VM {self.name}",
             steps=tuple(steps),
@@ -101,20 +96,13 @@ class RestoreVm(GuestFields, Change):
                 *identity.warnings,
                 *left_out,
                 *(f"The disk {node} is not in the backup and is left out." for node in lost),
+                *(f"Not in the backup: {item.what}: {item.why}." for item in manifest.not_included),
             ),
             before_after=((f"VM {self.name}", "absent", f"in {place.folder}"), *identity.rows()),
             estimate=place.estimate(size),
             outcome={
-                "vm": self.name,
-                "vmid": VMID,
-                "path": str(place.vmx),
+                **outcome(place, identity, on=self.power_on),
                 "backup_id": self.backup_id,
-                "uuid_bios": identity.uuid_bios,
-                "instance_id": identity.instance_id,
-                "hostname": identity.hostname,
-                "macs": tuple(identity.macs.values()),
-                "power": "on" if self.power_on else "off",
-                "address": ADDRESS if waits else None,
                 "compared": True,
             },
         )

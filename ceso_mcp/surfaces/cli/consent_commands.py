@@ -65,8 +65,12 @@ def _show(pending: Pending, *, err: bool = False) -> None:
     output.line(console, pending.title, "bold")
     for number, text in enumerate(pending.lines, 1):
         output.line(console, f"{number:3}. {text}", "cyan")
-    if pending.destructive:
-        output.line(console, "This removes data and cannot be undone.", "bold yellow")
+    for touched in pending.touches:
+        output.line(console, f"changes {touched}")
+    for warning in pending.warnings:
+        output.line(console, f"warning: {warning}", "yellow")
+    for lost in pending.lost:
+        output.line(console, f"cannot be undone: {lost}", "bold yellow")
     output.line(console, f"expires {_expires(pending)}", "dim")
 
 

@@ -33,9 +33,11 @@ def worker(job_id: str) -> None:
 
 
 async def _perform(settings: Settings, job_id: str) -> None:
+    from ceso_mcp.worker import perform
+
     ceso = opening.open_ceso(settings)
     try:
-        await ceso.perform(job_id)
+        await perform(ceso, job_id)
     finally:
         await ceso.close()
 

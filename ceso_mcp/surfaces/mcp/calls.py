@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections import OrderedDict
 from typing import Any
 
 import anyio
@@ -32,7 +31,6 @@ CALL_PATIENCE_S = 50.0
 """How long a call waits for its job: under the 60 s that some clients allow a request."""
 TASK_PATIENCE_S = 3.0
 """The same for a client that follows tasks: what ends at once needs none."""
-_PREVIEWS_KEPT = 64
 
 CallResult = types.CallToolResult | types.InputRequiredResult | dict[str, Any]
 
@@ -48,7 +46,6 @@ class ToolCalls:
         self._known = known
         self._follow_up = follow_up
         self._call_patience_s = call_patience_s
-        self._previews: OrderedDict[str, Preview] = OrderedDict()
         self.tools = tools(catalogue.operations(read_only=settings.read_only, allow=settings.allow))
 
     async def list_tools(self, context: Context, params: Any) -> types.ListToolsResult:
@@ -123,17 +120,12 @@ class ToolCalls:
         if isinstance(consent, types.InputRequiredResult):
             return consent
         job_id = self._ceso.confirm(token, caller.actor, consent=consent)
-        self._previews.pop(token, None)
         return await self._await_job(tool, caller, job_id, {})
 
     async def _preview(self, tool: OperationTool, caller: Caller, arguments: dict[str, Any]) -> CallResult:
         change = tool.parse(arguments)
         assert isinstance(change, Change)
         preview = await self._ceso.preview(change, caller.actor)
-        token = preview.confirm_token
-        self._previews[token] = preview
-        if len(self._previews) > _PREVIEWS_KEPT:
-            self._previews.popitem(last=False)
         await self._follow_up.reached_host()
         count = len(preview.steps)
         outcome = ChangeOutcome(
@@ -187,7 +179,7 @@ class ToolCalls:
         if pending.approved or policy in ("operator", "token") or not caller.shows_dialogs:
             return "token"
         host = self._ceso.config.host
-        text = dialog.dialog_text(pending, self._previews.get(token), f"{host.user}@{host.address}")
+        text = dialog.dialog_text(pending, f"{host.user}@{host.address}")
         answer = await dialog.ask(caller, params, text, pending)
         if isinstance(answer, types.InputRequiredResult):
             return answer

@@ -10,7 +10,6 @@ import anyio
 from mcp import types
 
 from ceso_mcp.confirm import Pending
-from ceso_mcp.preview import Preview
 from ceso_mcp.surfaces.mcp.caller import Caller
 from ceso_mcp.surfaces.mcp.untrusted import tame_line
 
@@ -32,22 +31,16 @@ _FORM: dict[str, Any] = {
 }
 
 
-def dialog_text(pending: Pending, preview: Preview | None, host: str) -> str:
+def dialog_text(pending: Pending, host: str) -> str:
     """What the person reads: what it is about, every command in order, and what it destroys.
 
-    `preview` is there if this process made it, and adds what changes and the warnings. The text is
-    the same for the same request.
+    The text is the same for the same request.
     """
     parts = [f"{tame_line(pending.title)}\non {tame_line(host)}"]
-    fed = {step.number for step in preview.steps if step.stdin} if preview is not None else set()
-    parts.append("Commands, in this order:\n" + _commands(pending.lines, fed))
-    if preview is not None:
-        parts += _listed("Changes:", preview.touches)
-        parts += _listed("Warnings:", preview.warnings)
-        lost = [f"step {step.number}: {step.why}" for step in preview.steps if step.destroys]
-        parts += _listed("CANNOT BE UNDONE:", lost)
-    elif pending.destructive:
-        parts.append("CANNOT BE UNDONE: some of these commands remove data.")
+    parts.append("Commands, in this order:\n" + _commands(pending.lines, pending.fed))
+    parts += _listed("Changes:", pending.touches)
+    parts += _listed("Warnings:", pending.warnings)
+    parts += _listed("CANNOT BE UNDONE:", pending.lost)
     return "\n\n".join(parts)
 
 
