@@ -9,11 +9,11 @@ if an event cannot be made durable, `record` raises AuditFault and the caller mu
 from __future__ import annotations
 
 import fcntl
-import getpass
 import hashlib
 import hmac
 import json
 import os
+import pwd
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,12 +38,20 @@ class Actor:
     call_id: str = ""
 
     def document(self) -> dict[str, str]:
-        doc = {"user": getpass.getuser(), "surface": self.surface}
+        doc = {"user": _user(), "surface": self.surface}
         if self.client:
             doc["client"] = self.client[:100]
         if self.call_id:
             doc["call_id"] = self.call_id[:100]
         return doc
+
+
+def _user() -> str:
+    """Who this process runs as: by its user id, because anybody may set LOGNAME."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 @dataclass(frozen=True, slots=True)

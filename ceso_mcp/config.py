@@ -28,7 +28,8 @@ class HostSection(Section):
     port: int = Field(22, ge=1, le=65535)
     user: str = Field("root", min_length=1)
     host_keys: tuple[str, ...] = Field(
-        min_length=1, description="the host's public keys, pinned; `ceso setup` writes them"
+        min_length=1,
+        description="the host's public keys, pinned (docs/configuration.md shows how to get them)",
     )
     key_file: Path | None = Field(None, description="private key (RSA or ECDSA; ESXi 8 refuses Ed25519)")
     password: SecretRef | None = Field(None, description="for keyboard-interactive login")

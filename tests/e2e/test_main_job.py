@@ -63,7 +63,14 @@ async def test_create_runs_exactly_what_was_shown_and_the_guest_is_as_asked(hous
 
 async def test_a_clone_has_the_contents_and_not_the_identity(house: House) -> None:
     await house.do("create_vm", name="web01", power_on=False, **CREATE)
-    result = await house.do("clone_vm", source="web01", name="web02", power_on=True, ipv4="192.0.2.11/24")
+    preview = await house.preview(
+        "clone_vm", source="web01", name="web02", power_on=True, ipv4="192.0.2.11/24"
+    )
+    mark = house.mark()
+    job = await house.confirm(preview.confirm_token)
+    assert job.state == "done", job.error
+    result = job.result or {}
+    assert house.executed(mark) == expected_lines([step.command for step in preview.steps], result)
     assert result["address"] == "192.0.2.11"
     source, clone = await house.ask("show_vm", vm="web01"), await house.ask("show_vm", vm="web02")
     assert source.uuid_bios != clone.uuid_bios
