@@ -29,7 +29,7 @@ class HostSection(Section):
     user: str = Field("root", min_length=1)
     host_keys: tuple[str, ...] = Field(
         min_length=1,
-        description="the host's public keys, pinned (docs/configuration.md shows how to get them)",
+        description="the host's public keys, pinned (see docs/configuration.md)",
     )
     key_file: Path | None = Field(None, description="private key (RSA or ECDSA; ESXi 8 refuses Ed25519)")
     password: SecretRef | None = Field(None, description="for keyboard-interactive login")

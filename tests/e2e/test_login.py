@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import asyncssh
@@ -24,10 +23,9 @@ def with_password(house: House) -> Ceso:
 
 
 @pytest.fixture
-def no_agent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def no_agent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    yield
 
 
 async def test_a_password_logs_in_and_appears_nowhere(
