@@ -47,6 +47,7 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
         self._logged = False
         self._task: asyncio.Task[None] | None = None
         self._terminal: Terminal | None = None
+        self._spawning = False
         self._pipe_full = False
         self._input_fault: Fault | None = None
         self._silent = False
@@ -112,8 +113,8 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._channel = None
-        if self._task is not None and not self._task.done() and self._process is None:
-            self._task.cancel()
+        if self._task is not None and not self._task.done() and not self._spawning:
+            self._task.cancel()  # not while the process is being made: its children would be left
         if self._status is None:
             self._stdin_end()
             self._kill(signal.SIGHUP)
@@ -152,6 +153,7 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
             return
         argv = host.argv(self._line if self._line is not None else "exec sh -s")
         environment = host.environment(self._seq)
+        self._spawning = True
         transport, _ = await loop.subprocess_exec(
             lambda: ProcessPipes(self), *argv, env=environment, start_new_session=True
         )
