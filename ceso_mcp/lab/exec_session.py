@@ -246,12 +246,10 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
 
     def stdin_full(self) -> None:
         self._pipe_full = True
-        self._pipe_full = True
         if self._channel is not None:
             self._channel.pause_reading()
 
     def stdin_drained(self) -> None:
-        self._pipe_full = False
         self._pipe_full = False
         # Not at once: asyncio calls this from the pipe's own writing, and an end of file that
         # arrived with the data held back would close the pipe before its buffer is written.
