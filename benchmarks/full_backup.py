@@ -95,13 +95,12 @@ async def measure(folder: Path, gib: int, data_mib: int, rounds: int) -> None:
         f"ssh -p {address.port} -i {address.key_file} -o StrictHostKeyChecking=no -o LogLevel=ERROR"
         f" -o UserKnownHostsFile=/dev/null -c aes128-gcm@openssh.com root@{address.host}"
     )
+    reading = f"cat {shlex.quote(path)}"
     out = folder / "pipe.zst.age"
     times: dict[str, list[float]] = {"pipe": [], "ceso": [], "pipe back": [], "ceso back": []}
     for number in range(rounds):
         times["pipe"].append(
-            pipe(
-                f"{ssh} {shlex.quote(f'cat {shlex.quote(path)}')} | zstd -q -T0 -3 | age -r {recipient} > {out}"
-            )
+            pipe(f"{ssh} {shlex.quote(reading)} | zstd -q -T0 -3 | age -r {recipient} > {out}")
         )
         began = time.monotonic()
         result = await do(ceso, "backup_vm", vm=VM)
