@@ -54,7 +54,7 @@ class Vm:
         """MAC addresses the VM has or, once powered on, will have again."""
         if self.vmx is None:
             return set()
-        return {nic.mac.lower() for nic in self.vmx.nics() if nic.mac}
+        return {nic.mac.lower() for nic in self.vmx.all_nics() if nic.mac}
 
     def disk_paths(self) -> tuple[DatastorePath, ...]:
         """Descriptors that the .vmx names, in order, each with its datastore's name."""
