@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from ceso_mcp.lab import vmx
+from ceso_mcp.lab import vmsd
 from ceso_mcp.lab.disks import operations
 from ceso_mcp.lab.disks.chain import links
 from ceso_mcp.lab.disks.descriptor import load, store
@@ -16,25 +15,11 @@ from ceso_mcp.lab.dump import fault
 from ceso_mcp.lab.inventory import Inventory
 from ceso_mcp.lab.power import Power
 from ceso_mcp.lab.result import Faulted
-from ceso_mcp.lab.storage import Storage
-from ceso_mcp.lab.vmx import Settings
+from ceso_mcp.lab.storage import VOLUMES, Storage
+from ceso_mcp.lab.vmsd import Snapshot as Snapshot
 from ceso_mcp.lab.world import OFF, ON, Vm
 
 VMSN_BYTES = 18529
-
-
-@dataclass
-class Snapshot:
-    """One entry of the `.vmsd`; `created_us` is in microseconds since 1970, `parent` 0 at the root."""
-
-    uid: int
-    parent: int
-    file: str
-    name: str
-    description: str
-    created_us: int
-    on: bool
-    disks: dict[str, str] = field(default_factory=dict)
 
 
 def gone(text: str) -> Faulted:
@@ -58,56 +43,10 @@ class Snapshots:
 
     def read(self, vm: Vm) -> tuple[list[Snapshot], int, int]:
         """The snapshots in file order, the current uid (0: none) and the last uid given."""
-        try:
-            settings = vmx.load(self._vmsd(vm))
-        except (OSError, ValueError):
-            return [], 0, 0
-        found = []
-        for number in range(int(settings.get("snapshot.numSnapshots", "0"))):
-            key = f"snapshot{number}."
-            low = int(settings.get(key + "createTimeLow", "0")) & 0xFFFFFFFF
-            disks = {
-                settings.get(f"{key}disk{disk}.node"): settings.get(f"{key}disk{disk}.fileName")
-                for disk in range(int(settings.get(key + "numDisks", "0")))
-            }
-            found.append(
-                Snapshot(
-                    uid=int(settings.get(key + "uid")),
-                    parent=int(settings.get(key + "parent", "0")),
-                    file=settings.get(key + "filename"),
-                    name=settings.get(key + "displayName"),
-                    description=settings.get(key + "description"),
-                    created_us=int(settings.get(key + "createTimeHigh", "0")) << 32 | low,
-                    on=settings.get(key + "type") == "1",
-                    disks=disks,
-                )
-            )
-        current = int(settings.get("snapshot.current", "0"))
-        return found, current, int(settings.get("snapshot.lastUID", "0"))
+        return vmsd.read(self._vmsd(vm))
 
     def _write(self, vm: Vm, snapshots: list[Snapshot], current: int, last: int) -> None:
-        settings = Settings([(".encoding", "UTF-8"), ("snapshot.lastUID", str(last))])
-        if current:
-            settings["snapshot.current"] = str(current)
-        for number, item in enumerate(snapshots):
-            key = f"snapshot{number}."
-            settings[key + "uid"] = str(item.uid)
-            settings[key + "filename"] = item.file
-            if item.parent:
-                settings[key + "parent"] = str(item.parent)
-            settings[key + "displayName"] = item.name
-            settings[key + "description"] = item.description
-            if item.on:
-                settings[key + "type"] = "1"
-            low = item.created_us & 0xFFFFFFFF
-            settings[key + "createTimeHigh"] = str(item.created_us >> 32)
-            settings[key + "createTimeLow"] = str(low - (1 << 32) if low >> 31 else low)
-            settings[key + "numDisks"] = str(len(item.disks))
-            for disk, (node, name) in enumerate(item.disks.items()):
-                settings[f"{key}disk{disk}.fileName"] = name
-                settings[f"{key}disk{disk}.node"] = node
-        settings["snapshot.numSnapshots"] = str(len(snapshots))
-        vmx.store(self._vmsd(vm), settings, mode=0o644)
+        vmsd.write(self._vmsd(vm), snapshots, current, last)
 
     def _in_snapshots(self, vm: Vm) -> dict[str, str]:
         """Node to file name of the disks that a snapshot takes in: independent ones are left out."""
@@ -130,7 +69,8 @@ class Snapshots:
             while os.path.lexists(f"{folder}/{stem}-{number:06d}.vmdk"):
                 number += 1
             child = f"{stem}-{number:06d}.vmdk"
-            operations.branch(path, f"{folder}/{child}", os.path.basename(path))
+            kind = self._storage.delta_kind(path, chain[0].descriptor.size_bytes)
+            operations.branch(path, f"{folder}/{child}", os.path.basename(path), kind)
             prefix = os.path.dirname(name)
             made[node] = f"{prefix}/{child}" if prefix else child
         return made
@@ -159,6 +99,7 @@ class Snapshots:
             on=vm.state == ON,
             disks=frozen,
         )
+        self._power.before_freeze(vm)
         try:
             names = self._new_links(vm)
         except DiskFault as trouble:
@@ -201,6 +142,10 @@ class Snapshots:
     def _real(self, vm: Vm, name: str) -> str:
         return os.path.realpath(self._storage.here(self._storage.beside(vm, name)))
 
+    def _extent(self, extent: str) -> str:
+        """An extent's path on this machine as the lock table names it."""
+        return os.path.normpath(VOLUMES + os.path.relpath(extent, self._storage.volumes))
+
     def _drop_unused(self, vm: Vm, node: str, name: str, left: list[Snapshot]) -> None:
         """Delete the frozen link of a leaf, unless the disk in use or another snapshot stands on it."""
         place = self._storage.here
@@ -225,7 +170,15 @@ class Snapshots:
         at = paths.index(frozen)
         above = paths[at - 1]
         self._power.locks.release(f"vm:{vm.vmid}")
-        operations.merge(above, place)
+        held = [self._extent(link.extent) for link in chain[at - 1 : at + 1]]
+        if not all(self._power.locks.take(path, f"merge:{vm.vmid}", "write") for path in held):
+            self._power.locks.release(f"merge:{vm.vmid}")
+            self._power.relock(vm)
+            raise failed("Failed to lock the file")
+        try:
+            operations.merge(above, place)
+        finally:
+            self._power.locks.release(f"merge:{vm.vmid}")
         self._renamed(above, frozen)
         for item in left:
             if node in item.disks and self._real(vm, item.disks[node]) == above:
@@ -253,15 +206,34 @@ class Snapshots:
                 store(str(file), described)
 
     def remove_all(self, vm: Vm) -> None:
-        """Leaves that the VM does not stand on go first, then the VM's own chain is merged downwards."""
+        """Leaves that the VM does not stand on go first, then the VM's own chain is merged downwards.
+
+        Links that no snapshot froze (left by a merge that failed) go with the others.
+        """
         while True:
             snapshots, current, _ = self.read(vm)
             if not snapshots:
-                return
+                break
             parents = {item.parent for item in snapshots}
             leaf = next((item for item in snapshots if item.uid not in parents | {current}), None)
             chosen = leaf or next(item for item in snapshots if item.parent == 0)
             self.remove(vm, chosen.uid)
+        self.consolidate(vm)
+
+    def consolidate(self, vm: Vm) -> None:
+        """Merge every link of the disks in use that no snapshot froze into the one below."""
+        snapshots, _, _ = self.read(vm)
+        for node in self._in_snapshots(vm):
+            frozen = {self._real(vm, item.disks[node]) for item in snapshots if node in item.disks}
+            while True:
+                top = vm.settings.get(f"{node}.fileName")
+                chain = links(self._real(vm, top), self._storage.here)
+                below = next((link for link in chain[1:] if os.path.realpath(link.path) not in frozen), None)
+                if below is None:
+                    break
+                folder = os.path.dirname(top)
+                name = os.path.basename(below.path)
+                self._merge_into(vm, node, f"{folder}/{name}" if folder else name, top, snapshots)
 
     def revert(self, vm: Vm, uid: int) -> None:
         """Throw the deltas in use away and start new ones above the snapshot's links; the VM ends off."""
@@ -272,12 +244,14 @@ class Snapshots:
         if vm.state != OFF:
             self._power.switch_off(vm)
         needed = {name for item in snapshots for name in item.disks.values()}
-        for node, name in self._in_snapshots(vm).items():
-            if name not in needed and node in chosen.disks:
-                operations.delete(self._storage.here(self._storage.beside(vm, name)))
+        left = {node: name for node, name in self._in_snapshots(vm).items() if node in chosen.disks}
         settings = vm.settings
         for node, name in chosen.disks.items():
             settings[f"{node}.fileName"] = name
         vm.config = settings.pairs()
+        # The new link is made before the old one goes, so it has another number (files-revert-and-…-1).
         self._switch(vm, self._new_links(vm))
+        for name in left.values():
+            if name not in needed:
+                operations.delete(self._storage.here(self._storage.beside(vm, name)))
         self._write(vm, snapshots, uid, last)

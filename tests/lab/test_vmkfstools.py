@@ -164,6 +164,18 @@ def test_the_frozen_base_of_a_running_vm_can_be_cloned_and_its_top_cannot(host_s
     host_shell.ok("vim-cmd vmsvc/snapshot.removeall 1; vim-cmd vmsvc/power.off 1")
 
 
+def test_a_regression_of_the_host_forbids_the_hot_clone(host_shell: HostShell, lab: Lab) -> None:
+    lab.configure(base_exclusive=True, mapping=True)
+    host_shell.ok("vim-cmd vmsvc/power.on 1; vim-cmd vmsvc/snapshot.create 1 hot '' 0 0")
+    ran = host_shell.run(f"vmkfstools -i {GOLDEN}.vmdk -d thin {DATASTORE1}/hot.vmdk")
+    assert (ran.exit, "(16392)" in ran.text) == (255, True)
+    host_shell.ok("vim-cmd vmsvc/power.off 1")
+    lab.configure(base_exclusive=False)
+    lines = host_shell.ok(f"vmkfstools -t0 {GOLDEN}.vmdk").splitlines()
+    assert {"VMFS --" in line for line in lines[1:]} == {True, False}
+    lab.configure(mapping=False)
+
+
 def test_written_grains_survive_and_others_fall_through(tmp_path: Path) -> None:
     path = str(tmp_path / "x-sesparse.vmdk")
     sesparse.create(path, 64 << 20)

@@ -12,11 +12,16 @@ SECTOR = 512
 NO_PARENT = "ffffffff"
 LIMIT_BYTES = 64 << 10
 _EXTENT = re.compile(r'^(RW|RDONLY|NOACCESS) (\d+) ([A-Z0-9]+) "([^"]*)"')
+_KNOWN = ("version", "encoding", "CID", "parentCID", "createType", "parentFileNameHint", "changeTrackPath")
 
 
 @dataclass
 class Descriptor:
-    """What a descriptor says; `sectors` counts 512 bytes, `parent_hint` is empty for a base disk."""
+    """What a descriptor says; `sectors` counts 512 bytes, `parent_hint` is empty for a base disk.
+
+    `extents` are (sectors, type, name) of every extent line; the first is `extent_type`, `extent_name`.
+    `more` holds the lines of the head that the lab has no use for (`isNativeSnapshot`, `encryptionKeys`).
+    """
 
     cid: str
     create_type: str
@@ -26,6 +31,9 @@ class Descriptor:
     parent_cid: str = NO_PARENT
     parent_hint: str = ""
     ddb: dict[str, str] = field(default_factory=dict)
+    track_path: str = ""
+    more: dict[str, str] = field(default_factory=dict)
+    extents: tuple[tuple[int, str, str], ...] = ()
 
     @property
     def thin(self) -> bool:
@@ -38,20 +46,29 @@ class Descriptor:
     def render(self) -> str:
         """The text in the order that 8.0 U1 writes."""
         sparse = self.create_type == "seSparse"
-        lines = ["# Disk DescriptorFile", "version=1"]
+        lines = ["# Disk DescriptorFile", f"version={3 if self.track_path else 1}"]
         lines += [] if sparse else ['encoding="UTF-8"']
-        lines += [f"CID={self.cid}", f"parentCID={self.parent_cid}", f'createType="{self.create_type}"']
+        lines += [f"CID={self.cid}", f"parentCID={self.parent_cid}"]
+        lines += [f'{key}="{value}"' for key, value in self.more.items()]
+        lines += [f'createType="{self.create_type}"']
         if self.parent_hint:
             lines.append(f'parentFileNameHint="{self.parent_hint}"')
-        lines += [] if sparse else [""]
-        lines += ["# Extent description", f'RW {self.sectors} {self.extent_type} "{self.extent_name}"', ""]
+        lines += [] if self.parent_hint else [""]
+        extents = self.extents[1:]
+        lines += ["# Extent description", f'RW {self.sectors} {self.extent_type} "{self.extent_name}"']
+        if extents:
+            lines[-1] = f'RW {self.extents[0][0]} {self.extent_type} "{self.extent_name}"'
+            lines += [f'RW {sectors} {kind} "{name}"' for sectors, kind, name in extents]
+        lines.append("")
+        if self.track_path:
+            lines += ["# Change Tracking File", f'changeTrackPath="{self.track_path}"', ""]
         lines += ["# The Disk Data Base ", "#DDB", ""]
         lines += [f'ddb.{key} = "{self.ddb[key]}"' for key in sorted(self.ddb)]
         return "\n".join(lines) + "\n"
 
 
 def parse(text: str) -> Descriptor:
-    """Read a descriptor with one extent. Raises `DiskFault` 15 for anything else."""
+    """Read a descriptor. Raises `DiskFault` 15 for anything else."""
     head: dict[str, str] = {}
     ddb: dict[str, str] = {}
     extents: list[tuple[int, str, str]] = []
@@ -73,18 +90,21 @@ def parse(text: str) -> Descriptor:
             ddb[key[4:]] = value
         else:
             head[key] = value
-    if len(extents) != 1 or "CID" not in head or "createType" not in head:
+    if not extents or "CID" not in head or "createType" not in head:
         raise DiskFault(15)
-    sectors, kind, name = extents[0]
+    _, kind, name = extents[0]
     return Descriptor(
         cid=head["CID"],
         create_type=head["createType"],
-        sectors=sectors,
+        sectors=sum(extent[0] for extent in extents),
         extent_type=kind,
         extent_name=name,
         parent_cid=head.get("parentCID", NO_PARENT),
         parent_hint=head.get("parentFileNameHint", ""),
         ddb=ddb,
+        track_path=head.get("changeTrackPath", ""),
+        more={key: value for key, value in head.items() if key not in _KNOWN},
+        extents=tuple(extents),
     )
 
 
@@ -95,6 +115,7 @@ def load(path: str) -> Descriptor:
             content = file.read(LIMIT_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise DiskFault(25) from None
+    content = content.rstrip(b"\0")  # other programs pad what they write
     if len(content) > LIMIT_BYTES or b"\0" in content:
         raise DiskFault(15)
     return parse(content.decode("utf-8", "replace"))

@@ -9,6 +9,7 @@ TEXTS = {
         " virtual disk does not match the corresponding parent content ID in the child"
     ),
     23: "The parent of this virtual disk could not be opened",
+    24: "The specified feature is not supported by this version",
     25: "The system cannot find the file specified",
     39: "The file already exists",
     67: "The capacity of the parent virtual disk and the capacity of the child disk are different",

@@ -7,14 +7,16 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 
+from . import cowd, sesparse
 from . import descriptor as text
-from . import sesparse
-from .chain import BLOCK_BYTES, Disk, Place, same
+from .chain import BLOCK_BYTES, DELTAS, Disk, Place, open_delta, same
 from .fault import DiskFault, of_errno
 
 Room = Callable[[], int]
 Progress = Callable[[int], None]
 ROOM_STEP_BYTES = 4 << 20
+DELTA_SUFFIXES = {"seSparse": "-sesparse.vmdk", "vmfsSparse": "-delta.vmdk"}
+RDM_SUFFIXES = {"vmfsRawDeviceMap": "-rdm.vmdk", "vmfsPassthroughRawDeviceMap": "-rdmp.vmdk"}
 
 
 def plenty() -> int:
@@ -39,7 +41,7 @@ def _new_extent(path: str) -> int:
         raise DiskFault(25) from None
 
 
-def _allocate(handle: int, start: int, size_bytes: int, room: Room, progress: Progress) -> None:
+def allocate(handle: int, start: int, size_bytes: int, room: Room, progress: Progress) -> None:
     """Give every block a place, a step at a time so that the store can run full on the way."""
     step = max(ROOM_STEP_BYTES, size_bytes // 50 // BLOCK_BYTES * BLOCK_BYTES)
     for at in range(start, size_bytes, step):
@@ -55,15 +57,25 @@ def _allocate(handle: int, start: int, size_bytes: int, room: Room, progress: Pr
         progress((at + length) * 100 // size_bytes)
 
 
-def create(path: str, size_bytes: int, kind: str, room: Room = plenty, progress: Progress = silent) -> None:
-    """Make a disk of `size_bytes` (rounded up to whole sectors: assumed); `kind` as after `-d`."""
+def create(
+    path: str,
+    size_bytes: int,
+    kind: str,
+    room: Room = plenty,
+    progress: Progress = silent,
+    laid: str = "",
+) -> None:
+    """Make a disk of `size_bytes` (rounded up to whole sectors: assumed); `kind` as after `-d`.
+
+    `laid` is how the blocks are laid out where that differs from what the descriptor says (NFS).
+    """
     sectors = -(-size_bytes // text.SECTOR)
     handle = _new_extent(path)
     try:
-        if kind == "thin":
+        if (laid or kind) == "thin":
             os.ftruncate(handle, sectors * text.SECTOR)
         else:
-            _allocate(handle, 0, sectors * text.SECTOR, room, progress)
+            allocate(handle, 0, sectors * text.SECTOR, room, progress)
     finally:
         os.close(handle)
     name = os.path.basename(_stem(path)) + "-flat.vmdk"
@@ -78,6 +90,7 @@ def clone(
     room: Room = plenty,
     progress: Progress = silent,
     place: Place = same,
+    laid: str = "",
 ) -> None:
     """Copy the whole chain of `source` into one new flat disk; zero blocks stay holes when thin.
 
@@ -90,9 +103,9 @@ def clone(
             name = os.path.basename(_stem(target)) + "-flat.vmdk"
             made = text.new_flat(name, disk.size_bytes // text.SECTOR, thin=kind == "thin")
             text.store(target, made)
-            if kind != "thin":
-                _allocate(handle, 0, disk.size_bytes, room, silent)
-            _copy(disk, handle, kind, room, progress)
+            if (laid or kind) != "thin":
+                allocate(handle, 0, disk.size_bytes, room, silent)
+            _copy(disk, handle, laid or kind, room, progress)
         finally:
             os.close(handle)
 
@@ -119,40 +132,22 @@ def _copy(disk: Disk, handle: int, kind: str, room: Room, progress: Progress) ->
     progress(100)
 
 
-def grow(path: str, size_bytes: int, room: Room = plenty, kind: str = "") -> None:
-    """Make the flat disk at `path` `size_bytes` long in all; never shrinks, never grows a child."""
-    described = text.load(path)
-    if described.parent_hint or described.create_type != "vmfs":
-        raise DiskFault(67)
-    sectors = -(-size_bytes // text.SECTOR)
-    if sectors < described.sectors:
-        raise DiskFault(1, "Invalid argument")
-    extent = os.path.join(os.path.dirname(path), described.extent_name)
-    handle = os.open(extent, os.O_RDWR)
-    try:
-        if described.thin and kind != "eagerzeroedthick":
-            os.ftruncate(handle, sectors * text.SECTOR)
-        else:
-            _allocate(handle, described.size_bytes, sectors * text.SECTOR, room, silent)
-    finally:
-        os.close(handle)
-    ddb = {**described.ddb, **text.geometry(sectors)}
-    text.store(path, replace(described, sectors=sectors, ddb=ddb))
-
-
 def delete(path: str) -> None:
-    """Remove the descriptor and its extent, nothing else (vmkfstools-U-delete-1)."""
+    """Remove the descriptor and its extents, nothing else (vmkfstools-U-delete-1)."""
     described = text.load(path)
-    extent = os.path.join(os.path.dirname(path), described.extent_name)
-    if os.path.isfile(extent):
-        os.unlink(extent)
+    for name in {described.extent_name, *(extent[2] for extent in described.extents)}:
+        extent = os.path.join(os.path.dirname(path), name)
+        if os.path.isfile(extent):
+            os.unlink(extent)
     os.unlink(path)
 
 
 def rename(old: str, new: str) -> None:
     """Move descriptor and extent to the new name and folder (vmkfstools-E-rename-1)."""
     described = text.load(old)
-    suffix = "-sesparse.vmdk" if described.create_type == "seSparse" else "-flat.vmdk"
+    if len(described.extents) > 1:
+        raise DiskFault(24)
+    suffix = {**DELTA_SUFFIXES, **RDM_SUFFIXES}.get(described.create_type, "-flat.vmdk")
     extent = _stem(new) + suffix
     if os.path.lexists(new) or os.path.lexists(extent):
         raise DiskFault(39)
@@ -161,60 +156,46 @@ def rename(old: str, new: str) -> None:
     os.unlink(old)
 
 
-def punch(path: str) -> None:
-    """Free every 1 MiB block of a flat disk that holds only zeros (vmkfstools-K-punchzero-1)."""
-    with Disk(path) as disk:
-        zeros = bytes(BLOCK_BYTES)
-        empty = [
-            at for at, size in disk.data_blocks() if size == BLOCK_BYTES and disk.read(at, size) == zeros
-        ]
-        extent = disk.links[0].extent
-    copy = f"{extent}~punch"
-    with open(extent, "rb") as source, open(copy, "wb") as target:
-        os.chmod(copy, 0o600)
-        target.truncate(os.fstat(source.fileno()).st_size)
-        with Disk(path) as disk:
-            for offset, length in disk.data_blocks():
-                if offset not in empty:
-                    os.pwrite(target.fileno(), disk.read(offset, length), offset)
-    os.replace(copy, extent)
+def branch(parent: str, child: str, hint: str, kind: str = "seSparse") -> None:
+    """Make an empty delta `child` above `parent`; `hint` is how the child's descriptor names it (§4).
 
-
-def branch(parent: str, child: str, hint: str) -> None:
-    """Make an empty delta `child` above `parent`; `hint` is how the child's descriptor names it (§4)."""
+    `kind` is seSparse (VMFS-6) or vmfsSparse (VMFS-5 up to 2 TiB, NFS).
+    """
     described = text.load(parent)
-    extent = f"{_stem(child)}-sesparse.vmdk"
+    extent = f"{_stem(child)}{DELTA_SUFFIXES[kind]}"
     if os.path.lexists(child) or os.path.lexists(extent):
         raise DiskFault(39)
-    sesparse.create(extent, described.size_bytes)
+    (sesparse if kind == "seSparse" else cowd).create(extent, described.size_bytes)
+    ddb = {"longContentID": os.urandom(12).hex() + described.cid}
     text.store(
         child,
         text.Descriptor(
             cid=described.cid,
-            create_type="seSparse",
+            create_type=kind,
             sectors=described.sectors,
-            extent_type="SESPARSE",
+            extent_type=DELTAS[kind],
             extent_name=os.path.basename(extent),
             parent_cid=described.cid,
             parent_hint=hint,
-            ddb={"encoding": "UTF-8", "grain": "8", "longContentID": os.urandom(12).hex() + described.cid},
+            ddb={"encoding": "UTF-8", "grain": "8", **ddb} if kind == "seSparse" else ddb,
         ),
     )
 
 
 def merge(child: str, place: Place = same) -> None:
-    """Write the child's grains into its parent and remove the child."""
+    """Write what the child holds into its parent and remove the child."""
     with Disk(child, place) as disk:
         parent = disk.links[1]
-    delta = sesparse.SeSparse(disk.links[0].extent)
-    try:
-        numbers = delta.written()
+        step = sesparse.GRAIN_BYTES
+        delta = open_delta(disk.links[0])
+        try:
+            grains = sorted({offset // step * step for offset, _ in delta.ranges()})
+        finally:
+            delta.close()
         with Disk(parent.path, place, writable=True) as below:
-            for number in numbers:
-                below.write(number * sesparse.GRAIN_BYTES, delta.grain(number) or bytes(sesparse.GRAIN_BYTES))
-    finally:
-        delta.close()
-    if numbers:
+            for offset in grains:
+                below.write(offset, disk.read(offset, min(step, disk.size_bytes - offset)))
+    if grains:
         text.store(parent.path, replace(parent.descriptor, cid=disk.links[0].descriptor.cid))
     delete(child)
 

@@ -103,6 +103,23 @@ class SeSparse:
             grains += [number * TABLE_ENTRIES + at for at, entry in enumerate(entries) if entry & KIND_MASK]
         return grains
 
+    def lay_over(self, offset: int, content: bytearray) -> None:
+        """Replace in `content`, which stands at `offset`, what this delta answers for."""
+        for at in range(0, len(content), GRAIN_BYTES):
+            grain = self.grain((offset + at) // GRAIN_BYTES)
+            if grain is not None:
+                content[at : at + GRAIN_BYTES] = grain[: len(content) - at]
+
+    def ranges(self) -> list[tuple[int, int]]:
+        """(offset, length) of what this delta answers for, ascending."""
+        return [(number * GRAIN_BYTES, GRAIN_BYTES) for number in self.written()]
+
+    def write(self, offset: int, content: bytes) -> None:
+        """Put `content` at `offset`."""
+        for at in range(0, len(content), GRAIN_BYTES):
+            piece = content[at : at + GRAIN_BYTES]
+            self.write_grain((offset + at) // GRAIN_BYTES, piece.ljust(GRAIN_BYTES, b"\0"))
+
     def write_grain(self, number: int, content: bytes) -> None:
         """Put 4 KiB at grain `number`."""
         which, at = divmod(number, TABLE_ENTRIES)

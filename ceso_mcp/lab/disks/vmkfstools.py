@@ -3,251 +3,225 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from typing import NoReturn
 
-from . import operations
-from .chain import links
+from . import growth, mapping, narrate, operations, rdm
+from .call import Call, Ended
+from .chain import Disk, extents, links
 from .descriptor import load
 from .fault import DiskFault
+from .options import OPERATIONS, USAGE, BadUsage, parse, size_bytes
 from .wire import Line
 
-FAILED = 255
 FORMATS = {"thin": "thin-provisioned", "zeroedthick": "zeroedthick", "eagerzeroedthick": "eagerzeroedthick"}
-LONG = {
-    "--createvirtualdisk": "-c",
-    "--clonevirtualdisk": "-i",
-    "--deletevirtualdisk": "-U",
-    "--renamevirtualdisk": "-E",
-    "--extendvirtualdisk": "-X",
-    "--punchzero": "-K",
-    "--inflatedisk": "-j",
-    "--eagerzero": "-k",
-    "--queryrdm": "-q",
-    "--geometry": "-g",
-    "--fix": "-x",
-    "--chainConsistent": "-e",
-    "--queryfs": "-P",
-    "--humanreadable": "-h",
-    "--diskformat": "-d",
-    "--adaptertype": "-a",
-    "--avoidnativeclone": "-N",
-    "--verbose": "-v",
+PREFIXES = {
+    "-X": "Failed to extend disk",
+    "-U": "Failed to delete virtual disk",
+    "-E": "Failed to rename",
+    "-r": "Failed to create virtual disk",
+    "-z": "Failed to create virtual disk",
 }
-WITH_VALUE = ("-c", "-i", "-E", "-X", "-x", "-d", "-a", "-v")
-OPERATIONS = ("-c", "-i", "-U", "-E", "-X", "-K", "-j", "-k", "-q", "-g", "-x", "-e", "-P", "-D")
 
 
-def _end(status: int) -> NoReturn:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
-
-
-def _parse(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
-    options: dict[str, str] = {}
-    paths: list[str] = []
-    at = 0
-    while at < len(arguments):
-        word = LONG.get(arguments[at].partition("=")[0], arguments[at])
-        if not word.startswith("-") or word == "-":
-            paths.append(word)
-        elif word in WITH_VALUE or word[:2] in WITH_VALUE:
-            attached = word[2:] if not arguments[at].startswith("--") else arguments[at].partition("=")[2]
-            if attached:
-                options[word[:2]] = attached
-            elif at + 1 < len(arguments):
-                at += 1
-                options[word] = arguments[at]
-            else:
-                _usage()
-        else:
-            for letter in word[1:]:
-                options[f"-{letter}"] = ""
-        at += 1
-    return options, paths
-
-
-def _usage() -> NoReturn:
-    _say("OPTIONS FOR FILE SYSTEMS:\n\nOPTIONS FOR VIRTUAL DISKS:\n")
-    _end(FAILED)
-
-
-def size_bytes(text: str) -> int | None:
-    """A number with an optional k, m, g or t (any case); no suffix means bytes (fact sheet §1.1)."""
-    factor = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}.get(text[-1:].lower())
-    digits = text if factor is None else text[:-1]
-    if not digits.isdigit():
-        return None
-    return int(digits) * (factor or 1)
-
-
-class Job:
-    """One call: its link to hostd, which knows locks, free space and what is to go wrong."""
-
-    def __init__(self, arguments: list[str]) -> None:
-        self.line: Line | None
-        try:
-            self.line = Line()
-            reply = self.line.ask(
-                "disk", os.environ.get("LAB_EXEC", "0"), os.getcwd(), "vmkfstools", *arguments
-            )
-            self.kill_at = int(reply or "-1")
-        except OSError:
-            self.line, self.kill_at = None, -1
-        self.shown = -1
-
-    def lock(self, mode: str, path: str) -> None:
-        if self.line is not None and self.line.ask("lock", mode, os.path.realpath(path)) != "ok":
-            raise DiskFault(16392)
-
-    def room(self, path: str) -> operations.Room:
-        folder = os.path.realpath(os.path.dirname(path) or ".")
-
-        def ask() -> int:
-            return operations.plenty() if self.line is None else int(self.line.ask("room", folder))
-
-        return ask
-
-    def progress(self, word: str) -> operations.Progress:
-        def show(percent: int) -> None:
-            if percent == self.shown:
-                return
-            self.shown = percent
-            _say(f"\r{word}: {percent}% done.")
-            if self.line is not None:
-                self.line.ask("progress", str(percent))
-            if 0 <= self.kill_at <= percent:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        return show
-
-    def done(self, changed: bool, status: int) -> NoReturn:
-        if self.line is not None:
-            self.line.ask("done", "1" if changed else "0", str(status))
-        _end(status)
-
-
-def _clone(job: Job, options: dict[str, str], target: str) -> None:
+def clone(call: Call, options: dict[str, str], target: str) -> None:
+    """`-i`: the lines, then the copy with its progress; a failure is glued to the last of it (§1.2)."""
     source, kind = options["-i"], options.get("-d", "zeroedthick")
+    narrator = narrate.Narrator(call.say, source, call.host)
     try:
-        for link in links(source):
-            job.lock("read", link.extent)
+        call.slot()
+        chain = links(call.path(source), call.place)
+        for link in chain:
+            for extent in extents(link):
+                call.lock("read", extent)
     except DiskFault as fault:
-        if fault.number == 16392:
-            _say(f"Failed to open '{source}': {fault.text} ({fault.number}).\n")
-        elif fault.number in (15, 25):
-            _say(f"DiskLib_Check() failed for source disk {fault.text} ({fault.number}).\n")
-        else:
-            _say(f"Failed to open '{source}': {fault.text} ({fault.number}).\n")
-        job.done(False, FAILED)
-    _say(f"Destination disk format: VMFS {FORMATS[kind]}\n")
-    _say(f"Cloning disk '{source}'...\n")
-    changed = not os.path.lexists(target)
+        if fault.number in (15, 25):
+            call.say(f"DiskLib_Check() failed for source disk {fault.text} ({fault.number}).\n")
+            raise Ended(False, 255) from None
+        call.fail(f"Failed to open '{source}'", fault)
+    if "-v" in options:
+        narrator.source(chain)
+    device = kind.partition(":")[2]
+    shown = f"raw disk mapping to '{device}'" if device else f"VMFS {FORMATS.get(kind, kind)}"
+    call.say(f"Destination disk format: {shown}\nCloning disk '{source}'...\n")
+    if "-v" in options:
+        narrator.destination(target, chain[0].descriptor.size_bytes)
+    place = call.path(target)
+    changed = not os.path.lexists(place)
     try:
-        operations.clone(source, target, kind, job.room(target), job.progress("Clone"))
+        if kind == "2gbsparse":
+            raise DiskFault(24)
+        if device:
+            raise DiskFault(25)
+        laid = "thin" if kind == "zeroedthick" and call.store(place).startswith("NFS") else kind
+        progress = call.progress("Clone")
+        operations.clone(call.path(source), place, kind, call.room(place), progress, call.place, laid)
     except DiskFault as fault:
-        _say(f"Failed to clone disk: {fault.text} ({fault.number}).\n")
-        job.done(changed, FAILED)
-    _say("\n")
+        call.fail("Failed to clone disk", fault, changed=changed)
+    call.say("\n")
 
 
-def _create(job: Job, options: dict[str, str], path: str) -> None:
+def create(call: Call, options: dict[str, str], path: str) -> None:
+    """`-c` (vmkfstools-c-eagerzeroed-1)."""
     size, kind = size_bytes(options["-c"]), options.get("-d", "zeroedthick")
-    if size is None or size <= 0:
-        _usage()
+    if not size:
+        raise BadUsage(options["-c"])
     if kind == "eagerzeroedthick":
-        _say(f"Creating disk '{path}' and zeroing it out...\n")
+        call.say(f"Creating disk '{path}' and zeroing it out...\n")
+    place = call.path(path)
+    laid = "thin" if kind == "zeroedthick" and call.store(place).startswith("NFS") else kind
     try:
-        operations.create(path, size, kind, job.room(path), job.progress("Create"))
+        operations.create(place, size, kind, call.room(place), call.progress("Create"), laid)
     except DiskFault as fault:
-        _say(f"Failed to create virtual disk: {fault.text} ({fault.number}).\n")
-        job.done(fault.number != 39, FAILED)
-    _say("\n")
+        call.fail("Failed to create virtual disk", fault, changed=fault.number != 39)
+    call.say("\n")
 
 
-def _check(path: str, options: dict[str, str]) -> None:
-    chain = links(path)
+def check(call: Call, options: dict[str, str], path: str) -> None:
+    """`-e`, `-x`, `-q` and `-g`: nothing is changed, the chain is opened."""
+    loud = options.get("-v", "").isdigit() and int(options["-v"]) >= narrate.LOUD
+    narrator = narrate.Narrator(call.say, path, call.host)
+    place = call.path(path)
+    try:
+        chain = links(place, call.place, narrator.hear) if loud else links(place, call.place)
+        if "-q" not in options and "-g" not in options:
+            for link in chain:
+                call.lock("read", link.extent)
+            Disk(place, call.place).close()
+    except DiskFault as fault:
+        if loud:
+            narrator.fail(fault)
+        call.fail(f"Failed to open '{path}'", fault)
+    bottom = chain[-1]
     if "-e" in options:
-        _say("Disk chain is consistent.\n")
+        call.say(f"Disk chain is consistent{'' if call.old else '.'}\n")
     elif "-x" in options:
-        _say("Disk is error free\n")
+        if options["-x"] not in ("check", "repair"):
+            raise BadUsage("-x")
+        repaired = "No errors were found on the disk"
+        call.say(f"{'Disk is error free' if options['-x'] == 'check' else repaired}\n")
+    elif "-q" in options and bottom.descriptor.create_type in rdm.KINDS:
+        call.say(rdm.told(path, bottom.descriptor.create_type, bottom.extent))
     elif "-q" in options:
-        _say(f"{path} is not an rdm\n")
+        call.say(f"{path} is not an rdm\n")
     else:
-        ddb = chain[-1].descriptor.ddb
+        ddb = bottom.descriptor.ddb
         shape = "/".join(ddb.get(f"geometry.{part}", "0") for part in ("cylinders", "heads", "sectors"))
-        _say(f"Geometry information C/H/S is {shape}\n")
+        call.say(f"Geometry information C/H/S is {shape}\n")
+    if loud:
+        narrator.close()
 
 
-def _change(job: Job, options: dict[str, str], path: str) -> None:
-    if "-U" in options:
-        described = load(path)
-        job.lock("write", os.path.join(os.path.dirname(path), described.extent_name))
-        operations.delete(path)
+def change(call: Call, options: dict[str, str], path: str) -> None:
+    """`-U`, `-E`, `-X`, `-K`, `-j`, `-k` and `-w`."""
+    place = call.path(path)
+    if "-U" in options or "-E" in options:
+        old = call.path(options["-E"]) if "-E" in options else place
+        call.lock("write", os.path.join(os.path.dirname(old), load(old).extent_name))
+        if "-E" in options:
+            operations.rename(old, place)
+        else:
+            operations.delete(place)
         return
-    if "-E" in options:
-        described = load(options["-E"])
-        job.lock("write", os.path.join(os.path.dirname(options["-E"]), described.extent_name))
-        operations.rename(options["-E"], path)
-        return
-    chain = links(path)
-    job.lock("write", chain[0].extent)
+    chain = links(place, call.place)
+    call.lock("write", chain[0].extent)
     if "-X" in options:
         size = size_bytes(options["-X"])
         if size is None:
-            _usage()
-        operations.grow(path, size, job.room(path), options.get("-d", ""))
-        job.progress("Grow")(100)
-        _say("\n")
-        return
-    _say("vmfsDisk: 1, rdmDisk: 0, blockSize: 1048576\n")
-    operations.punch(path)
-    job.progress("Hole Punching")(100)
-    _say("\n")
+            raise BadUsage(options["-X"])
+        growth.grow(place, size, call.room(place), options.get("-d", ""))
+        call.progress("Grow")(100)
+    elif "-K" in options:
+        flat = chain[0].descriptor.create_type == "vmfs"
+        mapped = chain[0].descriptor.create_type in rdm.KINDS
+        call.say(f"vmfsDisk: {int(flat)}, rdmDisk: {int(mapped)}, blockSize: 1048576\n")
+        growth.punch(place)
+        call.progress("Hole Punching")(100)
+    elif "-w" in options:
+        growth.write_zeros(place, call.room(place), call.progress("Clone"))
+    else:
+        word = "Inflate" if "-j" in options else "Eager zero"
+        growth.inflate(place, call.room(place), call.progress(word))
+    call.say("\n")
 
 
-PREFIXES = {"-X": "Failed to extend disk", "-U": "Failed to delete virtual disk", "-E": "Failed to rename"}
+def run(call: Call, arguments: list[str]) -> None:
+    """Carry one call out. Raises `Ended` when it is over, and always so."""
+    try:
+        options, paths = parse(arguments)
+        if "-H" in options:
+            call.say(USAGE)
+            raise Ended(False, 0)
+        chosen = [name for name in OPERATIONS if name in options]
+        if len(chosen) != 1 or len(paths) != 1:
+            raise BadUsage(" ".join(arguments))
+        _run(call, options, chosen[0], paths[0])
+    except BadUsage:
+        call.say(USAGE)
+        raise Ended(False, 255) from None
+    raise Ended(True, 0)
+
+
+def _run(call: Call, options: dict[str, str], chosen: str, path: str) -> None:
+    kind = options.get("-d", "zeroedthick")
+    cloned = ("2gbsparse",) if chosen == "-i" else ()
+    mapped = chosen == "-i" and kind.startswith(("rdm:", "rdmp:"))
+    if kind not in (*FORMATS, *cloned) and not mapped:
+        call.say(f'Incorrect disk option "{kind}"\n')
+        raise Ended(False, 255)
+    if "-a" in options:
+        call.say("Option --adaptertype is deprecated and hence will be ignored\n")
+    if chosen in ("-P", "-D"):
+        human = "h" if "-h" in options else ""
+        told = call.query(chosen, path, human + ("v" if "-v" in options else ""))
+        call.say(told)
+        if "-v" in options and not call.old:
+            call.say(narrate.TRAILER)
+        raise Ended(False, 255 if told.startswith("Could not open") else 0)
+    try:
+        if chosen == "-i":
+            clone(call, options, path)
+        elif chosen == "-c":
+            create(call, options, path)
+        elif chosen in ("-e", "-x", "-q", "-g"):
+            check(call, options, path)
+            raise Ended(False, 0)
+        elif chosen in ("-t", "-p"):
+            if chosen == "-p" or options["-t"] != "0" or not call.flag("mapping"):
+                raise BadUsage(chosen)
+            chain = links(call.path(path), call.place)
+            call.lock("read", chain[0].extent)
+            call.say(mapping.told(call.host(chain[0].extent), chain[0].extent))
+            raise Ended(False, 0)
+        elif chosen in ("-r", "-z"):
+            raise DiskFault(25)  # the lab has no devices to map
+        else:
+            change(call, options, path)
+    except DiskFault as fault:
+        prefix = PREFIXES.get(chosen, f"Failed to open '{path}'")
+        call.fail(prefix, fault)
+    if "-v" in options and not call.old:
+        call.say(narrate.TRAILER)
 
 
 def main(arguments: list[str]) -> None:
-    options, paths = _parse(arguments)
-    chosen = [name for name in OPERATIONS if name in options]
-    if len(chosen) != 1 or len(paths) != 1:
-        _usage()
-    job = Job(arguments)
-    kind = options.get("-d", "zeroedthick")
-    if kind not in FORMATS:
-        _say(f'Incorrect disk option "{kind}"\n')
-        job.done(False, FAILED)
-    if "-a" in options:
-        _say("Option --adaptertype is deprecated and hence will be ignored\n")
-    path = paths[0]
-    if chosen[0] in ("-P", "-D"):
-        assert job.line is not None
-        _say(job.line.ask("query", chosen[0], os.path.realpath(path), "h" if "-h" in options else ""))
-        job.done(False, 0)
+    """The program inside the make-believe host."""
+
+    def say(text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    line: Line | None
     try:
-        if "-i" in options:
-            _clone(job, options, path)
-        elif "-c" in options:
-            _create(job, options, path)
-        elif chosen[0] in ("-e", "-x", "-q", "-g"):
-            _check(path, options)
-            job.done(False, 0)
-        elif chosen[0] in ("-j", "-k"):
-            _say("Function not implemented (2490377).\n")
-            job.done(False, FAILED)
-        else:
-            _change(job, options, path)
-    except DiskFault as fault:
-        prefix = PREFIXES.get(chosen[0], f"Failed to open '{path}'")
-        _say(f"{prefix}: {fault.text} ({fault.number}).\n")
-        job.done(False, FAILED)
-    job.done(True, 0)
+        line = Line()
+        exec_id = os.environ.get("LAB_EXEC", "0")
+        kill_at = int(line.ask("disk", exec_id, os.getcwd(), "vmkfstools", *arguments) or "-1")
+    except OSError:
+        line, kill_at = None, -1
+    call = Call(say, line.ask if line is not None else None, os.getcwd(), kill_at)
+    try:
+        run(call, arguments)
+    except Ended as end:
+        if line is not None:
+            line.ask("done", "1" if end.changed else "0", str(end.status))
+        sys.stdout.flush()
+        os._exit(end.status)
