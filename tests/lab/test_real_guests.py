@@ -1,0 +1,123 @@
+"""The parts of real guests that need no boot: overlays, the lines to the guest, QEMU's words."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ceso_mcp.errors import LabFault
+from ceso_mcp.lab import Lab, golden, qemu_command, qemu_overlay, qemu_report
+from ceso_mcp.lab.disks import operations
+from ceso_mcp.lab.disks.chain import Disk, same
+from ceso_mcp.lab.disks.sesparse import SeSparse
+from ceso_mcp.lab.qemu_command import Channels
+from ceso_mcp.lab.vmx import Settings
+
+needs_qemu_img = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="no qemu-img here")
+MIB = 1 << 20
+
+
+def _write(overlay: Path, *commands: str) -> None:
+    argv = ["qemu-io", "-f", "qcow2"]
+    for command in commands:
+        argv += ["-c", command]
+    subprocess.run([*argv, str(overlay)], check=True, capture_output=True)
+
+
+@needs_qemu_img
+def test_what_a_guest_wrote_lands_in_the_delta_and_comes_down_with_it(tmp_path: Path) -> None:
+    base, delta = str(tmp_path / "a.vmdk"), str(tmp_path / "a-000001.vmdk")
+    operations.create(base, 8 * MIB, "thin")
+    with Disk(base, writable=True) as disk:
+        disk.write(3 * MIB, b"\x11" * 8192)
+    flat = (tmp_path / "a-flat.vmdk").read_bytes()
+    operations.branch(base, delta, "a.vmdk")
+    texts = [Path(base).read_bytes(), Path(delta).read_bytes()]
+    overlay = tmp_path / "o.qcow2"
+    qemu_overlay.create(overlay, delta)
+    _write(overlay, "write -P 0x22 3145728 4096", "write -z 5M 64k", "write -P 0x33 7M 512")
+    assert [Path(base).read_bytes(), Path(delta).read_bytes()] == texts
+    assert qemu_overlay.commit(overlay, delta, same) == 8192
+    assert (tmp_path / "a-flat.vmdk").read_bytes() == flat
+    delta_file = SeSparse(str(tmp_path / "a-000001-sesparse.vmdk"))
+    assert delta_file.written() == [3 * MIB // 4096, 7 * MIB // 4096]
+    delta_file.close()
+    assert qemu_overlay.commit(overlay, delta, same) == 0
+    operations.merge(delta)
+    wanted = bytearray(flat)
+    wanted[3 * MIB : 3 * MIB + 4096] = b"\x22" * 4096
+    wanted[7 * MIB : 7 * MIB + 512] = b"\x33" * 512
+    assert (tmp_path / "a-flat.vmdk").read_bytes() == bytes(wanted)
+
+
+def test_a_file_that_is_no_overlay_is_refused(tmp_path: Path) -> None:
+    place = tmp_path / "o.qcow2"
+    place.write_bytes(b"x" * 4096)
+    with pytest.raises(LabFault):
+        list(qemu_overlay.written(place))
+
+
+def _asked(text: str, values: dict[str, str]) -> tuple[bool, str]:
+    def get(key: str) -> str:
+        return values.get(key, "")
+
+    return qemu_report.rpc(base64.b64encode(text.encode()) + b"\n", get, values.__setitem__)
+
+
+def test_the_guest_reads_and_overwrites_guestinfo_and_nothing_else() -> None:
+    values = {"guestinfo.metadata": "e30=", "annotation": "secret"}
+    assert _asked("info-get guestinfo.metadata", values) == (True, "e30=")
+    assert _asked("info-get guestinfo.none", values) == (False, "No value found")
+    assert _asked("info-set guestinfo.userdata.encoding  ", values) == (True, "")
+    assert values["guestinfo.userdata.encoding"] == " "
+    assert _asked("info-get annotation", values) == (False, "Unknown command")
+    assert _asked("info-set memSize 4", values) == (False, "Unknown command")
+
+
+def test_a_report_is_read_card_by_card() -> None:
+    lines = ["hostname web01", "machine-id ab", "os Debian", "nic ens192 00:50:56:AA:00:01"]
+    lines += ["inet ens192 192.0.2.10/24", "inet6 ens192 fe80::1/64", "inet docker0 10.0.0.1/8"]
+    told = qemu_report.parse(lines)
+    assert told["nics"] == {"00:50:56:aa:00:01": ["192.0.2.10", "fe80::1"]}
+    assert (told["hostname"], told["machine_id"], told["os"]) == ("web01", "ab", "Debian")
+
+
+def test_qemu_gets_the_identity_and_slots_of_the_vmx() -> None:
+    settings = Settings(
+        {
+            "uuid.bios": "56 4d 01 02 03 04 05 06-07 08 09 0a 0b 0c 0d 0e",
+            "memSize": "512",
+            "scsi0.virtualDev": "pvscsi",
+            "ethernet0.present": "TRUE",
+            "ethernet0.virtualDev": "vmxnet3",
+            "ethernet0.addressType": "static",
+            "ethernet0.address": "00:50:56:01:02:03",
+            "ethernet0.pciSlotNumber": "224",
+        }.items()
+    )
+    overlays = {"scsi0:0": Path("/x/a,b.qcow2")}
+    line = " ".join(qemu_command.command(settings, 7, overlays, Channels(3, 4, 5), Path("/x/c")))
+    assert "serial=VMware-56 4d 01 02 03 04 05 06-07 08 09 0a 0b 0c 0d 0e" in line
+    assert "uuid=02014d56-0403-0605-0708-090a0b0c0d0e" in line
+    assert "file=/x/a,,b.qcow2" in line
+    assert "pcie-root-port,id=port0,chassis=1,slot=224" in line
+    assert "ifname=t7n0" in line
+    settings["scsi0.virtualDev"] = "buslogic"
+    with pytest.raises(LabFault, match="scsi0"):
+        qemu_command.command(settings, 7, overlays, Channels(3, 4, 5), Path("/x/c"))
+
+
+def test_real_guests_say_what_they_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = Lab(tmp_path / "lab")
+    monkeypatch.setattr(qemu_command.shutil, "which", lambda name: None)
+    with pytest.raises(LabFault, match="qemu-system-x86 qemu-utils"):
+        lab.start(guests="qemu")
+    with pytest.raises(LabFault, match="mmdebstrap"):
+        golden.build(tmp_path / "cache")
+    monkeypatch.setattr(qemu_command.shutil, "which", lambda name: f"/usr/bin/{name}")
+    with pytest.raises(LabFault, match="no golden image"):
+        lab.start(guests="qemu", golden_cache=tmp_path / "cache")
