@@ -1,13 +1,28 @@
-"""How vim-cmd prints data objects: the comma style of 6.5 and later (fact sheet vim-cmd §1.3)."""
+"""How vim-cmd prints data objects, in the comma styles of its builds (fact sheet vim-cmd §1.3).
+
+The eras are "5.x" (`dynamicType` opens every object, a comma after the last property), "6.0" (neither, but
+a comma before a fault's `msg`), "6.5" (not that either) and "8.0", which prints objects as 6.5 does.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+ERAS = ("5.x", "6.0", "6.5", "8.0")
+NEWEST = ERAS[-1]
+
 
 @dataclass(frozen=True)
 class Unset:
     """`<unset>`."""
+
+
+@dataclass(frozen=True)
+class Omitted:
+    """A property without a value that is not printed; it still has a comma before it.
+
+    An unset array at the end of an object leaves that comma alone (vimcmd-device.getdevices-1).
+    """
 
 
 @dataclass(frozen=True)
@@ -33,11 +48,12 @@ class Word:
 
 @dataclass
 class Obj:
-    """`(vim.type) { … }`; `msg` is a fault's last line, which has no comma before it."""
+    """`(vim.type) { … }`; `msg` is a fault's last line, `msg_5x` how it reads before 6.0 if that differs."""
 
     type: str
     fields: dict[str, Value] = field(default_factory=dict)
     msg: str | None = None
+    msg_5x: str | None = None
 
 
 @dataclass
@@ -48,12 +64,13 @@ class Arr:
     items: list[Value] = field(default_factory=list)
 
 
-Value = str | int | bool | Unset | Null | Ref | Word | Obj | Arr
+Value = str | int | bool | Unset | Omitted | Null | Ref | Word | Obj | Arr
 UNSET = Unset()
+OMITTED = Omitted()
 STEP = "   "
 
 
-def _text(value: Value, indent: str) -> str:
+def _text(value: Value, indent: str, era: str) -> str:
     inner = indent + STEP
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -61,7 +78,7 @@ def _text(value: Value, indent: str) -> str:
         return str(value)
     if isinstance(value, str):
         return f'"{value}"'
-    if isinstance(value, Unset):
+    if isinstance(value, Unset | Omitted):
         return "<unset>"
     if isinstance(value, Null):
         return f"({value.type}) null"
@@ -72,21 +89,36 @@ def _text(value: Value, indent: str) -> str:
     if isinstance(value, Arr):
         if not value.items:
             return f"({value.type}) []"
-        items = ", \n".join(inner + _text(item, inner) for item in value.items)
+        items = ", \n".join(inner + _text(item, inner, era) for item in value.items)
         return f"({value.type}) [\n{items}\n{indent}]"
-    lines = [f"{inner}{name} = {_text(item, inner)}" for name, item in value.fields.items()]
-    body = ", \n".join(lines)
+    return f"({value.type}) {{\n{_members(value, inner, era)}{indent}}}"
+
+
+def _members(value: Obj, inner: str, era: str) -> str:
+    fields = dict(value.fields)
+    if era == "5.x":
+        fields = {"dynamicType": UNSET, **fields}
+    if era in ("5.x", "6.0") and value.msg is not None:
+        fields.pop("faultMessage", None)
+    text = ""
+    for number, (name, item) in enumerate(fields.items(), 1):
+        if isinstance(item, Omitted):
+            continue
+        last = number == len(fields)
+        comma = era == "5.x" or not last or (era == "6.0" and value.msg is not None)
+        text += f"{inner}{name} = {_text(item, inner, era)}{', ' if comma else ''}\n"
     if value.msg is not None:
-        body += f'\n{inner}msg = "{value.msg}"'
-    return f"({value.type}) {{\n{body}\n{indent}}}"
+        msg = value.msg_5x if era == "5.x" and value.msg_5x is not None else value.msg
+        text += f'{inner}msg = "{msg}"{", " if era == "5.x" else ""}\n'
+    return text
 
 
-def render(value: Value) -> str:
+def render(value: Value, era: str = NEWEST) -> str:
     """The text of a top-level value, with its line end."""
-    return _text(value, "") + "\n"
+    return _text(value, "", era) + "\n"
 
 
 def fault(kind: str, msg: str, **fields: Value) -> Obj:
-    """A fault object as builds from 6.5 on print it."""
+    """A fault object; what a build does not print of it is left out when it is rendered."""
     opening: dict[str, Value] = {"faultCause": Null("vmodl.MethodFault"), "faultMessage": UNSET}
     return Obj(kind, {**opening, **fields}, msg=msg)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from ceso_mcp.lab import identity, vmx
+from ceso_mcp.lab import identity, run_files, vmx
 from ceso_mcp.lab.disks.chain import links
 from ceso_mcp.lab.disks.fault import DiskFault
 from ceso_mcp.lab.dump import Arr, Obj, fault
@@ -42,6 +43,10 @@ class Power:
         self.storage = storage
         self.inventory = inventory
         self.locks = locks
+        # A real guest's writes reach its disks before the VM is off, and before a snapshot freezes a link.
+        self.before_off: Callable[[Vm], None] = lambda vm: None
+        self.before_freeze: Callable[[Vm], None] = lambda vm: None
+        self.after_relock: Callable[[Vm], None] = lambda vm: None
         for vm in world.vms.values():
             if vm.state == ON:
                 self._lock_disks(vm)
@@ -90,7 +95,7 @@ class Power:
             try:
                 chain = links(self.storage.here(path), self.storage.here)
                 for index, link in enumerate(chain):
-                    mode = "shared" if index else "exclusive"
+                    mode = "shared" if index and not self.world.base_exclusive else "exclusive"
                     place = "/vmfs/volumes/" + os.path.relpath(link.extent, self.storage.volumes)
                     if not self.locks.take(os.path.normpath(place), owner, mode):
                         raise DiskFault(16392)
@@ -126,9 +131,18 @@ class Power:
         settings["cleanShutdown"] = "FALSE"
         with open(folder / swap, "wb") as file:
             os.chmod(folder / swap, 0o600)
-            file.truncate(int(settings.get("memSize", "32")) << 20)
+            file.truncate(run_files.swap_bytes(settings))
         (folder / f"{stem}.vmx.lck").touch(0o600)
         (folder / f"{stem}.vmsd").touch(0o644)
+        datastore = self.storage.of(vm.path)
+        run_files.appear(
+            folder,
+            stem,
+            [self.storage.here(path) for path in self.locks.held(f"vm:{vm.vmid}")],
+            nfs=datastore is not None and datastore.type.startswith("NFS"),
+            modern=int(self.world.release.partition(".")[0]) >= 8,
+        )
+        run_files.turn_over(folder, "vmware", "log")
         self._log(folder, f"Powering on {vm.path}")
         vm.config = settings.pairs()
         vm.state, vm.booted_at, vm.question = ON, time.time(), None
@@ -140,6 +154,7 @@ class Power:
 
     def switch_off(self, vm: Vm, state: str = OFF) -> None:
         """Stop `vm` at once; its VMX is written from memory, so edits made meanwhile are lost."""
+        self.before_off(vm)
         settings = vm.settings
         settings["cleanShutdown"] = "TRUE"
         swap = settings.get("sched.swap.derivedName")
@@ -148,6 +163,7 @@ class Power:
         folder = Path(self.storage.here(os.path.dirname(vm.path)))
         stem = Path(vm.path).stem
         (folder / f"{stem}.vmx.lck").unlink(missing_ok=True)
+        run_files.vanish(folder, stem)
         if state == SUSPENDED:
             name = f"{stem}-{identity.raw(self._location(vm))[-4:].hex()}.vmss"
             (folder / name).write_bytes(b"\xd2\xbe\xd2\xbe" + bytes(4092))
@@ -164,9 +180,14 @@ class Power:
         self.locks.release(f"vm:{vm.vmid}")
         if vm.state == ON:
             self._lock_disks(vm)
+            self.after_relock(vm)
 
     def write_config(self, vm: Vm) -> None:
         vmx.store(Path(self.storage.here(vm.path)), vm.settings)
+
+    def log_line(self, vm: Vm, text: str) -> None:
+        """One line in the VM's `vmware.log`."""
+        self._log(Path(self.storage.here(os.path.dirname(vm.path))), text)
 
     @staticmethod
     def _log(folder: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""hostd's view of one VM as the data objects that vim-cmd prints."""
+"""hostd's view of one VM: the table of getallvms, get.runtime and get.summary."""
 
 from __future__ import annotations
 
@@ -6,30 +6,17 @@ import os
 import time
 
 from ceso_mcp.lab import identity
-from ceso_mcp.lab.dump import UNSET, Arr, Null, Obj, Ref, Value, render
-from ceso_mcp.lab.guests import addresses_of
+from ceso_mcp.lab.dump import OMITTED, UNSET, Arr, Null, Obj, Ref, Value
 from ceso_mcp.lab.power import nic_numbers
+from ceso_mcp.lab.questions import question
 from ceso_mcp.lab.storage import Storage
+from ceso_mcp.lab.view_guest import primary_address, tools
+from ceso_mcp.lab.view_names import full_name, guest_id, hardware_version, zulu
 from ceso_mcp.lab.world import NEVER_BOOTED, ON, Vm, World
 
-SPECIAL_GUESTS = {
-    "otherlinux-64": "otherLinux64Guest",
-    "other3xlinux-64": "other3xLinux64Guest",
-    "other5xlinux-64": "other5xLinux64Guest",
-}
-FULL_NAMES = {"ubuntu64Guest": "Ubuntu Linux (64-bit)", "debian12_64Guest": "Debian GNU/Linux 12 (64-bit)"}
 HEADERS = ("Vmid", "Name", "File", "Guest OS", "Version", "Annotation")
-
-
-def guest_id(guest_os: str) -> str:
-    """`ubuntu-64` as `ubuntu64Guest`, `rhel9-64` as `rhel9_64Guest` (getallvms captures)."""
-    name = guest_os.lower()
-    if name in SPECIAL_GUESTS:
-        return SPECIAL_GUESTS[name]
-    base, dash, _ = name.partition("-64")
-    if not dash:
-        return f"{base or 'other'}Guest"
-    return f"{base}_64Guest" if base[-1:].isdigit() else f"{base}64Guest"
+# A guest's processor features that a running VM asks for (vimcmd-get.runtime-1).
+FEATURES = ("cpuid.SSE3", "cpuid.SSSE3", "cpuid.NX", "cpuid.RDTSCP", "cpuid.Intel")
 
 
 def table(rows: list[tuple[str, ...]]) -> str:
@@ -57,171 +44,159 @@ def row(vm: Vm, storage: Storage) -> tuple[str, ...]:
         vm.name,
         storage.bracketed(vm.path),
         guest_id(settings.get("guestOS", "other")),
-        f"vmx-{int(settings.get('virtualHW.version', '8')):02d}",
+        hardware_version(settings),
         settings.get("annotation"),
     )
 
 
-def zulu(at: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + f".{int(at % 1 * 1e6):06d}Z"
+def _features(vm: Vm) -> Value:
+    if vm.state != ON:
+        return OMITTED
+    items: list[Value] = [
+        Obj("vim.vm.FeatureRequirement", {"key": name, "featureName": name, "value": "Bool:Min:1"})
+        for name in FEATURES
+    ]
+    return Arr("vim.vm.FeatureRequirement", items)
 
 
-def question(vm: Vm, text: str) -> Value:
-    if vm.question is None:
-        return Null("vim.vm.QuestionInfo")
-    return Obj("vim.vm.QuestionInfo", {"id": str(vm.question), "text": text})
+def _cards(vm: Vm) -> Value:
+    """What keeps each card from DirectPath (vimcmd-get.summary-2); left out where there is no card."""
+    settings = vm.settings
+    items: list[Value] = []
+    for number in nic_numbers(settings):
+        fast = settings.get(f"ethernet{number}.virtualDev").lower() == "vmxnet3"
+        reasons: list[Value] = [] if fast else ["vmNptIncompatibleAdapterType"]
+        reasons += [] if vm.state == ON else ["vmNptDisabledOrDisconnectedAdapter"]
+        state = Obj(
+            "vim.vm.DeviceRuntimeInfo.VirtualEthernetCardRuntimeState",
+            {
+                "vmDirectPathGen2Active": False,
+                "vmDirectPathGen2InactiveReasonVm": Arr("string", reasons) if reasons else OMITTED,
+                "vmDirectPathGen2InactiveReasonOther": Arr("string", ["vmNptIncompatibleNetwork"]),
+                "vmDirectPathGen2InactiveReasonExtended": UNSET,
+            },
+        )
+        items.append(Obj("vim.vm.DeviceRuntimeInfo", {"runtimeState": state, "key": 4000 + number}))
+    return Arr("vim.vm.DeviceRuntimeInfo", items) if items else OMITTED
 
 
-def runtime(vm: Vm, world: World, question_text: str) -> Obj:
+def runtime(vm: Vm, world: World) -> Obj:
+    """`vim.vm.RuntimeInfo` (transcripts vimcmd-get.runtime-1, get.summary-2)."""
     settings = vm.settings
     cpus = int(settings.get("numvcpus", "1"))
+    overhead = vm.measured.get("overhead_bytes")
+    new = world.vim.at_least("6.5")
+    clean = UNSET if vm.state == ON or vm.booted_at == NEVER_BOOTED else settings.flag("cleanShutdown")
     return Obj(
         "vim.vm.RuntimeInfo",
         {
+            "device": _cards(vm),
             "host": Ref("vim.HostSystem:ha-host"),
             "connectionState": "connected",
             "powerState": vm.state,
-            "vmFailoverInProgress": UNSET,
+            **({"vmFailoverInProgress": UNSET} if new else {}),
             "faultToleranceState": "notConfigured",
             "dasVmProtection": Null("vim.vm.RuntimeInfo.DasProtectionState"),
             "toolsInstallerMounted": False,
             "suspendTime": UNSET,
             "bootTime": zulu(vm.booted_at) if vm.state == ON else UNSET,
             "suspendInterval": 0,
-            "question": question(vm, question_text),
-            "memoryOverhead": UNSET,
+            "question": question(vm, world.vim.era),
+            "memoryOverhead": overhead if overhead is not None else UNSET,
             "maxCpuUsage": world.cpu_mhz * cpus,
             "maxMemoryUsage": int(settings.get("memSize", "32")),
             "numMksConnections": 0,
             "recordReplayState": "inactive",
-            "cleanPowerOff": UNSET if vm.booted_at == NEVER_BOOTED else settings.flag("cleanShutdown"),
+            "cleanPowerOff": clean,
             "needSecondaryReason": UNSET,
             "onlineStandby": False,
             "minRequiredEVCModeKey": UNSET,
-            "consolidationNeeded": False,
-            "featureRequirement": UNSET,
+            "consolidationNeeded": bool(vm.measured.get("consolidation_needed", False)),
+            **({"offlineFeatureRequirement": OMITTED} if new else {}),
+            "featureRequirement": _features(vm),
+            **({"featureMask": OMITTED} if new else {}),
             "vFlashCacheAllocation": 0,
+            **({"paused": False, "snapshotInBackground": False, "quiescedForkParent": UNSET} if new else {}),
         },
     )
 
 
-def _tools(vm: Vm) -> dict[str, Value]:
-    if not vm.guest.get("tools"):
-        return {
-            "toolsStatus": "toolsNotInstalled",
-            "toolsVersionStatus": "guestToolsNotInstalled",
-            "toolsVersionStatus2": "guestToolsNotInstalled",
-            "toolsRunningStatus": "guestToolsNotRunning",
-        }
-    return {
-        "toolsStatus": "toolsOk",
-        "toolsVersionStatus": "guestToolsUnmanaged",
-        "toolsVersionStatus2": "guestToolsUnmanaged",
-        "toolsRunningStatus": "guestToolsRunning",
-    }
-
-
-def guest(vm: Vm) -> str:
-    """`get.guest` in the 8.0 form (transcripts vimcmd-get.guest-1, -3)."""
-    up = bool(vm.guest.get("tools"))
-    addresses = addresses_of(vm)
-    cards: list[Value] = [
-        Obj(
-            "vim.vm.GuestInfo.NicInfo",
-            {
-                "network": nic["network"],
-                "ipAddress": Arr("string", list(nic["addresses"])),
-                "macAddress": nic["mac"],
-                "connected": True,
-                "deviceConfigId": 4000 + number,
-                "dnsConfig": Null("vim.net.DnsConfigInfo"),
-                "ipConfig": Null("vim.net.IpConfigInfo"),
-                "netBIOSConfig": Null("vim.net.NetBIOSConfigInfo"),
-            },
-        )
-        for number, nic in enumerate(vm.guest.get("net", []))
-    ]
-    primary = addresses[0] if addresses and not addresses[0].startswith("fe80") else None
-    fields: dict[str, Value] = {
-        **_tools(vm),
-        "toolsVersion": "12389" if up else "0",
-        "toolsInstallType": "guestToolsTypeOpenVMTools" if up else "guestToolsTypeUnknown",
-        "toolsUpdateStatus": Null("vim.vm.GuestInfo.ToolsUpdateStatus"),
-        "guestId": guest_id(vm.settings.get("guestOS")) if up else UNSET,
-        "guestFamily": "linuxGuest" if up else UNSET,
-        "guestFullName": vm.guest.get("os", "") if up else UNSET,
-        "guestDetailedData": UNSET,
-        "hostName": vm.guest.get("hostname", "") if up else UNSET,
-        "ipAddress": primary if primary is not None else UNSET,
-        "net": Arr("vim.vm.GuestInfo.NicInfo", cards) if up else UNSET,
-        "ipStack": UNSET,
-        "disk": UNSET,
-        "screen": Obj("vim.vm.GuestInfo.ScreenInfo", {"width": 1024, "height": 768}),
-        "guestState": "running" if vm.state == ON else "notRunning",
-        "hwVersion": f"vmx-{int(vm.settings.get('virtualHW.version', '8')):02d}",
-        "customizationInfo": Obj(
-            "vim.vm.GuestInfo.CustomizationInfo",
-            {
-                "customizationStatus": "TOOLSDEPLOYPKG_IDLE",
-                "startTime": UNSET,
-                "endTime": UNSET,
-                "errorMsg": UNSET,
-            },
-        ),
-    }
-    return "Guest information:\n\n" + render(Obj("vim.vm.GuestInfo", fields))
-
-
-def summary(vm: Vm, world: World, storage: Storage, question_text: str) -> str:
-    """`get.summary`: the properties of transcript vimcmd-get.summary-2 in the 6.5+ style."""
-    settings = vm.settings
-    addresses = [address for address in addresses_of(vm) if not address.startswith("fe80")]
-    committed = 0
+def committed_bytes(vm: Vm, storage: Storage) -> int:
+    """What the files of the VM's folder occupy."""
+    if "committed_bytes" in vm.measured:
+        return int(vm.measured["committed_bytes"])
     folder = storage.here(os.path.dirname(vm.path))
-    if os.path.isdir(folder):
-        committed = sum(os.lstat(entry.path).st_blocks * 512 for entry in os.scandir(folder))
-    identifier = guest_id(settings.get("guestOS"))
+    if not os.path.isdir(folder):
+        return 0
+    return sum(os.lstat(entry.path).st_blocks * 512 for entry in os.scandir(folder))
+
+
+def summary(vm: Vm, world: World, storage: Storage) -> str:
+    """`get.summary`: the properties of transcript vimcmd-get.summary-2 in the world's style."""
+    committed = committed_bytes(vm, storage)
+    identifier = guest_id(vm.settings.get("guestOS"))
     up = bool(vm.guest.get("tools"))
+    address = primary_address(vm)
+    guest: dict[str, Value] = {
+        "guestId": identifier if up else UNSET,
+        "guestFullName": vm.guest.get("os") or full_name(identifier) if up else UNSET,
+        **tools(vm),
+        "hostName": vm.guest.get("hostname", "") if up else UNSET,
+        "ipAddress": address if up and address else UNSET,
+    }
+    if world.vim.at_least("6.5"):
+        guest["hwVersion"] = UNSET
     view = Obj(
         "vim.vm.Summary",
         {
             "vm": Ref(f"vim.VirtualMachine:{vm.vmid}"),
-            "runtime": runtime(vm, world, question_text),
-            "guest": Obj(
-                "vim.vm.Summary.GuestSummary",
-                {
-                    "guestId": identifier if up else UNSET,
-                    "guestFullName": vm.guest["os"] if up else UNSET,
-                    **_tools(vm),
-                    "hostName": vm.guest["hostname"] if up else UNSET,
-                    "ipAddress": addresses[0] if up and addresses else UNSET,
-                    "hwVersion": UNSET,
-                },
-            ),
+            "runtime": runtime(vm, world),
+            "guest": Obj("vim.vm.Summary.GuestSummary", guest),
             "config": Obj("vim.vm.Summary.ConfigSummary", _config_summary(vm, storage, identifier)),
             "storage": Obj(
                 "vim.vm.Summary.StorageSummary",
                 {
                     "committed": committed,
-                    "uncommitted": 0,
+                    "uncommitted": int(vm.measured.get("uncommitted_bytes", 0)),
                     "unshared": committed,
-                    "timestamp": zulu(time.time()),
+                    "timestamp": zulu(float(vm.measured.get("measured_at", time.time()))),
                 },
             ),
-            "quickStats": Obj(
-                "vim.vm.Summary.QuickStats",
-                {
-                    "overallCpuUsage": 12 if vm.state == ON else UNSET,
-                    "guestMemoryUsage": 40 if vm.state == ON else UNSET,
-                    "hostMemoryUsage": 60 if vm.state == ON else UNSET,
-                    "guestHeartbeatStatus": "green" if up else "gray",
-                    "uptimeSeconds": int(time.time() - vm.booted_at) if vm.state == ON else UNSET,
-                },
-            ),
+            "quickStats": Obj("vim.vm.Summary.QuickStats", _quick_stats(vm, up)),
             "overallStatus": "green",
         },
     )
-    return "Listsummary:\n \n" + render(view)
+    return "Listsummary:\n \n" + world.vim.render(view)
+
+
+def _quick_stats(vm: Vm, up: bool) -> dict[str, Value]:
+    on = vm.state == ON
+    stats: dict[str, Value] = {
+        "overallCpuUsage": 12 if on else UNSET,
+        "overallCpuDemand": UNSET,
+        "guestMemoryUsage": 40 if on else UNSET,
+        "hostMemoryUsage": 60 if on else UNSET,
+        "guestHeartbeatStatus": "green" if up else "gray",
+    }
+    for name in (
+        "distributedCpuEntitlement",
+        "distributedMemoryEntitlement",
+        "staticCpuEntitlement",
+        "staticMemoryEntitlement",
+        "privateMemory",
+        "sharedMemory",
+        "swappedMemory",
+        "balloonedMemory",
+        "consumedOverheadMemory",
+        "ftLogBandwidth",
+        "ftSecondaryLatency",
+        "ftLatencyStatus",
+        "compressedMemory",
+    ):
+        stats[name] = UNSET
+    stats["uptimeSeconds"] = int(time.time() - vm.booted_at) if on else UNSET
+    stats["ssdSwappedMemory"] = UNSET
+    return stats
 
 
 def _config_summary(vm: Vm, storage: Storage, identifier: str) -> dict[str, Value]:
@@ -239,7 +214,7 @@ def _config_summary(vm: Vm, storage: Storage, identifier: str) -> dict[str, Valu
         "uuid": identity.dashed(settings.get("uuid.bios")),
         "instanceUuid": identity.dashed(settings.get("vc.uuid")),
         "guestId": identifier,
-        "guestFullName": FULL_NAMES.get(identifier, identifier),
+        "guestFullName": full_name(identifier),
         "annotation": settings.get("annotation"),
         "product": Null("vim.vApp.ProductInfo"),
         "installBootRequired": UNSET,

@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import time
 
-from ceso_mcp.lab.dump import UNSET, Arr, Null, Obj, Ref, Value, render
+from ceso_mcp.lab.dump import UNSET, Arr, Null, Obj, Ref, Value
 from ceso_mcp.lab.result import Result
 from ceso_mcp.lab.storage import Storage
 from ceso_mcp.lab.vim_cmd import VimCmd
-from ceso_mcp.lab.world import World
-
-LICENSE = """
-   serial: 00000-00000-00000-00000-00000
-   vmodl key: esx.eval.cpuPackageCoreLimited
-   name: Evaluation Mode
-   total: 0
-   used: 0
-   unit: cpuPackage:32core
-   Properties:
-     [ProductName] = VMware ESX Server
-     [ProductVersion] = {major}
-     [count_disabled] = This license is unlimited
-     [feature] = vsmp:8 ("Up to 8-way virtual SMP")
-     [FileVersion] = {version}.1
-"""
+from ceso_mcp.lab.vim_datastores import DatastoreCommands
+from ceso_mcp.lab.vim_settings import SettingCommands
+from ceso_mcp.lab.vim_tasks import Tasks
+from ceso_mcp.lab.world import ON, World
 
 
 class HostCommands:
@@ -36,9 +24,11 @@ class HostCommands:
     def add_to(self, vim: VimCmd) -> None:
         vim.add("hostsvc/hostsummary", self.summary)
         vim.add("hostsvc/hosthardware", self.hardware)
-        vim.add("hostsvc/datastore/listsummary", self.datastores)
-        vim.add("vimsvc/license", self.license, 1, "--show")
-        vim.add("vimsvc/task_list", self.task_list)
+        vim.add("hostsvc/runtimeinfo", self.runtime_info)
+        vim.add("hostsvc/maintenance_mode_enter", self.maintenance_enter)
+        vim.add("hostsvc/maintenance_mode_exit", self.maintenance_exit)
+        DatastoreCommands(self._world, self._storage).add_to(vim)
+        SettingCommands(self._world).add_to(vim)
 
     async def summary(self, _: list[str]) -> Result:
         """Transcript vimcmd-hostsummary-1, with config.product as the SDK names its properties."""
@@ -65,17 +55,7 @@ class HostCommands:
                         "numHBAs": 2,
                     },
                 ),
-                "runtime": Obj(
-                    "vim.host.RuntimeInfo",
-                    {
-                        "connectionState": "connected",
-                        "powerState": "poweredOn",
-                        "standbyMode": UNSET,
-                        "inMaintenanceMode": world.maintenance,
-                        "inQuarantineMode": UNSET,
-                        "bootTime": time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(world.booted_at)),
-                    },
-                ),
+                "runtime": self._runtime(),
                 "config": Obj(
                     "vim.host.Summary.ConfigSummary",
                     {
@@ -117,7 +97,7 @@ class HostCommands:
                 "managementServerIp": UNSET,
             },
         )
-        return Result(render(view))
+        return Result(self._world.vim.render(view))
 
     async def hardware(self, _: list[str]) -> Result:
         world = self._world
@@ -141,36 +121,43 @@ class HostCommands:
                 "numaInfo": Null("vim.host.NumaInfo"),
             },
         )
-        return Result(render(view))
+        return Result(self._world.vim.render(view))
 
-    async def datastores(self, _: list[str]) -> Result:
-        """Transcript vimcmd-datastore.listsummary-2."""
-        items: list[Value] = [
-            Obj(
-                "vim.Datastore.Summary",
-                {
-                    "datastore": Ref(f"vim.Datastore:{item.uuid}"),
-                    "name": item.name,
-                    "url": f"/vmfs/volumes/{item.uuid}",
-                    "capacity": item.size_bytes,
-                    "freeSpace": self._storage.free_bytes(item),
-                    "uncommitted": 0,
-                    "accessible": True,
-                    "multipleHostAccess": UNSET,
-                    "type": "VMFS",
-                    "maintenanceMode": UNSET,
-                },
-            )
-            for item in self._world.datastores
-        ]
-        return Result(render(Arr("vim.Datastore.Summary", items)))
+    def _runtime(self) -> Obj:
+        """`vim.host.RuntimeInfo` (transcripts vimcmd-hostsummary-1, -2)."""
+        vim = self._world.vim
+        fields: dict[str, Value] = {
+            "connectionState": "connected",
+            "powerState": "poweredOn",
+            "standbyMode": UNSET,
+            "inMaintenanceMode": self._world.maintenance,
+        }
+        if vim.at_least("6.5"):
+            fields["inQuarantineMode"] = UNSET
+        fields["bootTime"] = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(self._world.booted_at))
+        if vim.at_least("6.5"):
+            fields["cpuCapacityForVm"] = UNSET
+            fields["memoryCapacityForVm"] = UNSET
+            fields["hostMaxVirtualDiskCapacity"] = 68169720922112
+        return Obj("vim.host.RuntimeInfo", fields)
 
-    async def license(self, arguments: list[str]) -> Result:
-        if arguments[0] != "--show":
-            return Result("Insufficient arguments.\nUsage: license --show\n\n", exit=1)
-        major = self._world.release
-        return Result(LICENSE.format(major=major, version=self._world.version))
+    async def runtime_info(self, _: list[str]) -> Result:
+        return Result(self._world.vim.render(self._runtime()))
 
-    async def task_list(self, _: list[str]) -> Result:
-        keys = [key for vm in self._world.vms.values() for key in vm.tasks]
-        return Result(render(Arr("ManagedObjectReference", [Ref(f"vim.Task:{key}") for key in keys])))
+    def _maintain(self, on: bool, method: str) -> Result:
+        """Prints its task up to 5.x and nothing later (transcripts vimcmd-maintenance_mode-2, -3, -5)."""
+        tasks = Tasks(self._world)
+        task = tasks.begin(None, method)
+        tasks.end(task)
+        self._world.maintenance = on
+        text = f"'vim.Task:{task.key}'\n" if not self._world.vim.at_least("6.0") else ""
+        return Result(text, changed=True)
+
+    async def maintenance_enter(self, _: list[str]) -> Result:
+        """Does not wait while VMs run but fails at once; stdout and 1 are assumed (maintenance_mode-4)."""
+        if any(vm.state == ON for vm in self._world.vms.values()):
+            return Result("Operation timed out.\n", exit=1)
+        return self._maintain(True, "enterMaintenanceMode")
+
+    async def maintenance_exit(self, _: list[str]) -> Result:
+        return self._maintain(False, "exitMaintenanceMode")

@@ -8,11 +8,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _LINE = re.compile(r'^\s*([^\s=#"]+)\s*=\s*"?([^"]*)"?\s*$')
-_ESCAPE = re.compile(r"\|([0-9A-Fa-f]{2})")
+_ESCAPE_BYTES = re.compile(rb"\|([0-9A-Fa-f]{2})")
 
 
 def _decode(value: str) -> str:
-    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), value)
+    raw = _ESCAPE_BYTES.sub(
+        lambda found: bytes([int(found[1], 16)]), value.encode("utf-8", "surrogateescape")
+    )
+    return raw.decode("utf-8", "surrogateescape")
 
 
 def _encode(value: str) -> str:
