@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -13,15 +12,23 @@ from typing import Any
 import asyncssh
 
 from ceso_mcp.lab import namespace
+from ceso_mcp.lab.access import FORCED
+from ceso_mcp.lab.exec_process import ExecProcess
+from ceso_mcp.lab.host_log import TypedLines
 from ceso_mcp.lab.machine import Machine
 from ceso_mcp.lab.process_pipes import ProcessPipes
 from ceso_mcp.lab.records import Fault
 from ceso_mcp.lab.terminal import Terminal
+from ceso_mcp.lab.throttle import Throttle
 
 PROMPT = r"[\u@\h:\w] "
 # Time for the last bytes before a cut to leave this machine.
 FLUSH_S = 0.05
 NO_SPACE = b"No space left on device\n"
+# subsystem sftp (shell-sshd-config-1)
+SFTP = "exec /usr/lib/vmware/openssh/bin/sftp-server -f LOCAL5 -l INFO"
+HELD_BYTES = 1 << 20
+THROTTLE_BLINK_S = 0.005
 
 
 class ExecSession(asyncssh.SSHServerSession[bytes]):
@@ -38,19 +45,22 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
         self._seq = 0
         self._began = time.time()
         self._fault: Fault | None = None
-        self._process: asyncio.SubprocessTransport | None = None
-        self._held: list[bytes] = []
-        self._held_eof = False
+        self._process = ExecProcess()
         self._sent_bytes = 0
         self._got_bytes = 0
         self._status: int | None = None
         self._logged = False
         self._task: asyncio.Task[None] | None = None
         self._terminal: Terminal | None = None
-        self._spawning = False
-        self._pipe_full = False
+        self._typed = TypedLines()
         self._input_fault: Fault | None = None
         self._silent = False
+        self._subsystem = False
+        # Why input or output stands still now; it flows when there is no reason left.
+        self._input_holds: set[str] = set()
+        self._output_holds: set[str] = set()
+        self._input_throttle = Throttle(machine.world.throughput_bytes_s)
+        self._output_throttle = Throttle(machine.world.throughput_bytes_s)
 
     # --- the channel's side
 
@@ -73,12 +83,16 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
         return True
 
     def subsystem_requested(self, subsystem: str) -> bool:
-        return False
+        self._subsystem = subsystem == "sftp"
+        self._line = f"subsystem {subsystem}"
+        return self._subsystem
 
     def session_started(self) -> None:
         self._seq = self._machine.log.number()
         self._machine.running[self._seq] = self
         self._fault = self._machine.rules.hit("exec", self._line or "")
+        if self._line is not None and not self._subsystem:
+            self._machine.host_log.shell(self._machine.pid(self._seq), self._line)
         self._task = asyncio.get_running_loop().create_task(self._start())
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
@@ -90,34 +104,35 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
             if len(data) >= room:
                 self._to_stdin(data[:room])
                 self._got_bytes += room
-                self._stdin_end()
+                self._process.end_input()
                 self._input_fault = fault
                 return
         self._got_bytes += len(data)
         self._to_stdin(data)
+        self._wait(self._input_throttle.after(len(data)), self._hold_input, self._release_input)
 
     def eof_received(self) -> bool:
-        self._stdin_end()
+        self._process.end_input()
         return True
 
     def signal_received(self, signal_name: str) -> None:
         number = getattr(signal, f"SIG{signal_name}", None)
         if number is not None:
-            self._kill(number)
+            self._process.kill(number)
 
     def pause_writing(self) -> None:
-        self._each_output(lambda pipe: pipe.pause_reading())
+        self._hold_output("window")
 
     def resume_writing(self) -> None:
-        self._each_output(lambda pipe: pipe.resume_reading())
+        self._release_output("window")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._channel = None
         if self._task is not None and not self._task.done() and not self._spawning:
             self._task.cancel()  # not while the process is being made: its children would be left
         if self._status is None:
-            self._stdin_end()
-            self._kill(signal.SIGHUP)
+            self._process.end_input()
+            self._process.kill(signal.SIGHUP)
         if self._terminal is not None:
             self._terminal.close()
         self._finish(self._status)
@@ -151,23 +166,21 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
             status = await self._terminal.run(host.argv(self._line), environment, self.output)
             self._exit(status)
             return
-        argv = host.argv(self._line if self._line is not None else "exec sh -s")
-        environment = host.environment(self._seq)
+        line = SFTP if self._subsystem else self._line if self._line is not None else "exec sh -s"
+        original: dict[str, str] = {}
+        if isinstance(forced := self._connection.get_key_option(FORCED), list):
+            line, original = forced[0], {"SSH_ORIGINAL_COMMAND": self._line or ""}
+        argv = host.argv(line)
+        environment = host.environment(self._seq, **original)
         self._spawning = True
         transport, _ = await loop.subprocess_exec(
             lambda: ProcessPipes(self), *argv, env=environment, start_new_session=True
         )
-        self._process = transport
-        for content in self._held:
-            self._to_stdin(content)
-        self._held = []
-        if self._channel is not None and not self._pipe_full:
-            self._channel.resume_reading()
-        if self._held_eof:
-            self._stdin_end()
+        self._process.started(transport)
+        self._release_input("starting")
         if self._channel is None:
-            self._stdin_end()
-            self._kill(signal.SIGHUP)
+            self._process.end_input()
+            self._process.kill(signal.SIGHUP)
 
     def output(self, stream: int, content: bytes) -> None:
         if self._channel is None or self._silent:
@@ -185,6 +198,7 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
         self._sent_bytes += len(content)
         with contextlib.suppress(BrokenPipeError, OSError):
             self._channel.write(content) if stream == 1 else self._channel.write_stderr(content)
+        self._wait(self._output_throttle.after(len(content)), self._hold_output, self._release_output)
 
     def process_ended(self, status: int) -> None:
         """The command and everything that held its output has ended."""
@@ -230,55 +244,49 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
             self._channel.write_stderr(b"sh: write error: " + NO_SPACE)
             self._exit(1)
 
-    # --- the process's side
+    # --- the flow between the two
 
     def _to_stdin(self, content: bytes) -> None:
         if self._terminal is not None:
+            for line in self._typed.take(content) if self._line is None else ():
+                self._machine.host_log.shell(self._machine.pid(self._seq), line)
             self._terminal.write(content)
-        elif self._process is None:
-            self._held.append(content)
-            if self._channel is not None and sum(map(len, self._held)) > 1 << 20:
-                self._channel.pause_reading()
-        else:
-            pipe = self._process.get_pipe_transport(0)
-            if isinstance(pipe, asyncio.WriteTransport) and not pipe.is_closing():
-                pipe.write(content)
+            return
+        self._process.feed(content)
+        if self._process.held_bytes > HELD_BYTES:
+            self._hold_input("starting")
 
     def stdin_full(self) -> None:
-        self._pipe_full = True
+        self._hold_input("full")
+
+    def stdin_drained(self) -> None:
+        # Not at once: asyncio calls this from the pipe's own writing, and an end of file that
+        # arrived with the data held back would close the pipe before its buffer is written.
+        self._input_holds.discard("full")
+        asyncio.get_running_loop().call_soon(self._release_input, "drained")
+
+    def _hold_input(self, reason: str) -> None:
+        self._input_holds.add(reason)
         if self._channel is not None:
             self._channel.pause_reading()
 
-    def stdin_drained(self) -> None:
-        self._pipe_full = False
-        # Not at once: asyncio calls this from the pipe's own writing, and an end of file that
-        # arrived with the data held back would close the pipe before its buffer is written.
-        asyncio.get_running_loop().call_soon(self._resume)
-
-    def _resume(self) -> None:
-        if self._channel is not None and not self._pipe_full:
+    def _release_input(self, reason: str) -> None:
+        self._input_holds.discard(reason)
+        if self._channel is not None and not self._input_holds:
             self._channel.resume_reading()
 
-    def _stdin_end(self) -> None:
-        if self._process is None:
-            self._held_eof = True
-            return
-        pipe = self._process.get_pipe_transport(0)
-        if isinstance(pipe, asyncio.WriteTransport) and pipe.can_write_eof():
-            with contextlib.suppress(OSError, RuntimeError):
-                pipe.write_eof()
+    def _hold_output(self, reason: str) -> None:
+        self._output_holds.add(reason)
+        self._process.pause_output()
 
-    def _each_output(self, act: Callable[[Any], None]) -> None:
-        if self._process is None:
-            return
-        for stream in (1, 2):
-            pipe = self._process.get_pipe_transport(stream)
-            if isinstance(pipe, asyncio.ReadTransport) and not pipe.is_closing():
-                act(pipe)
+    def _release_output(self, reason: str) -> None:
+        self._output_holds.discard(reason)
+        if not self._output_holds:
+            self._process.resume_output()
 
-    def _kill(self, number: int) -> None:
-        """Signal the command's process group; what was setsid'ed or nohup'ed stays."""
-        pid = self._process.get_pid() if self._process is not None else None
-        if pid is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, number)
+    @staticmethod
+    def _wait(seconds: float, hold: Callable[[str], None], release: Callable[[str], None]) -> None:
+        """Hold a stream that ran ahead of its rate by more than a blink."""
+        if seconds > THROTTLE_BLINK_S:
+            hold("throttle")
+            asyncio.get_running_loop().call_later(seconds, release, "throttle")

@@ -11,7 +11,7 @@ from typing import Any
 from ceso_mcp.lab.world import World
 
 # Files that a running or stopping VM rewrites without anybody having changed anything.
-VOLATILE = re.compile(r"(^vmware(-\d+)?\.log|\.vswp|\.vmx\.lck|\.vmx~|\.scoreboard|\.hlog)$")
+VOLATILE = re.compile(r"(^vmware(-\d+)?\.log|^\.lck-[0-9a-f]+|\.vswp|\.vmx\.lck|\.vmx~|\.scoreboard|\.hlog)$")
 
 
 def file_digest(path: str) -> str:

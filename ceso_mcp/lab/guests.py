@@ -38,6 +38,14 @@ class Guests:
         vm.guest = {}
         self._begin(vm, self._boot(vm))
 
+    def restart(self, vm: Vm) -> None:
+        """Ask the guest to start anew."""
+        self.boot(vm)
+
+    def halt(self) -> None:
+        """The server ends; VMs stay on in the world."""
+        self.stop_all()
+
     def shut_down(self, vm: Vm) -> None:
         """Ask the guest to stop; it does a moment later."""
         self._begin(vm, self._shut_down(vm))

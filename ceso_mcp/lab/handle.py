@@ -11,17 +11,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ceso_mcp.errors import LabFault
-from ceso_mcp.lab import command_log, fingerprint, sockets, world
+from ceso_mcp.lab import command_log, control, fingerprint, world
+from ceso_mcp.lab.blueprint import Blueprint, crowd, with_image
 from ceso_mcp.lab.layout import Layout
 from ceso_mcp.lab.records import Fault, LabAddress, LabStatus, LogEntry
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
-ANSWER_TIMEOUT_S = 30.0
 
 
 def default_directory() -> Path:
@@ -43,25 +44,80 @@ class Lab:
     def start(
         self,
         *,
-        release: str = "8.0",
+        release: str | None = None,
         latency_s: float | None = None,
         boot_delay_s: float | None = None,
         port: int = 0,
         fresh: bool = False,
+        vms: int = 0,
+        world_file: Path | None = None,
+        guests: Literal["fake", "qemu"] = "fake",
+        golden_cache: Path | None = None,
     ) -> LabAddress:
         """Start the server unless it runs, and wait until it answers; `fresh` begins with a new world.
 
-        A world keeps the release it was made with; None leaves a setting as it is (at first no latency,
-        and guests that boot in 0.3 s). Raises `LabFault` when it does not come up.
+        A world keeps the release it was made with; None leaves a setting as it is (at first 8.0, no
+        latency, and guests that boot in 0.3 s). A new world is the usual one with `vms` small VMs more, or
+        what `world_file` describes; a lab that has a world takes neither. Raises `LabFault` when the file
+        is wrong or the lab does not come up.
+
+        With `guests="qemu"` a new world's golden template carries the real Linux that
+        `golden.build(golden_cache)` made, and it and its copies boot in QEMU; raises `LabFault` when packages
+        or the image are missing. A world keeps the guests it was made with.
         """
+        blueprint = self._blueprint(release, vms, world_file)
+        if guests == "qemu":
+            blueprint = self._with_image(blueprint or Blueprint(release or "8.0"), golden_cache, fresh)
         if fresh:
             self.stop()
             self._wipe()
+            self._layout.blueprint.unlink(missing_ok=True)
         running = self._ask_or_none("status")
+        if blueprint is not None:
+            if running is not None or self._layout.world.exists():
+                raise LabFault(
+                    "this lab has a world already", hint="make it anew with: ceso lab start --fresh"
+                )
+            self._layout.make()
+            self._layout.blueprint.write_text(json.dumps(blueprint.to_json()))
         if running is None:
-            self._spawn(release, port)
-        self._ask("configure", latency_s=latency_s, boot_delay_s=boot_delay_s)
+            self._spawn(release or "8.0", port)
+        given = {"latency_s": latency_s, "boot_delay_s": boot_delay_s}
+        self.configure(**{name: value for name, value in given.items() if value is not None})
         return self.address()
+
+    def _with_image(self, plan: Blueprint, cache: Path | None, fresh: bool) -> Blueprint | None:
+        """`plan` with the real golden template; None when the world has it already."""
+        from ceso_mcp.lab import golden, qemu_command
+
+        qemu_command.needed()
+        if not fresh and self._layout.world.exists():
+            kept = world.load(self._layout.world).blueprint
+            if any(item.get("image") for item in kept.get("vms", ())):
+                return None
+        return with_image(plan, str(golden.find(cache or golden.default_cache())))
+
+    def guest_network_argv(self) -> list[str]:
+        """The words that, put before a command, run it in the network of the real guests.
+
+        The command's own addresses there are 192.0.2.1 and 2001:db8::1, on the network of the guest that
+        started first. Raises `LabFault` when no real guest runs.
+        """
+        from ceso_mcp.lab import qemu_network
+
+        return qemu_network.entry(self._layout.guests)
+
+    @staticmethod
+    def _blueprint(release: str | None, vms: int, world_file: Path | None) -> Blueprint | None:
+        if world_file is not None:
+            from ceso_mcp.lab import world_file as files
+
+            plan = files.read(world_file, release)
+            return replace(plan, vms=(*plan.vms, *crowd(vms, plan)))
+        if vms:
+            plan = Blueprint(release or "8.0")
+            return replace(plan, vms=(*plan.vms, *crowd(vms, plan)))
+        return None
 
     def _wipe(self) -> None:
         for place in (self._layout.world, self._layout.command_log, self._layout.faults):
@@ -159,6 +215,16 @@ class Lab:
         else:
             self._wipe()
 
+    def configure(self, **settings: Any) -> None:
+        """Change settings of the running lab; they stay until changed again.
+
+        `latency_s` of vim-cmd and esxcli, `login_s` (None: as `latency_s`), `boot_delay_s` of guests,
+        `throughput_bytes_s` of each stream (0: no limit), `lock_failures` (0: never) and `unlock_s` of the
+        lock-out, `max_startups` as in sshd_config; of disks `base_exclusive`, `clone_limit` (0: any number)
+        and `mapping`. Raises `LabFault` for another name.
+        """
+        self._ask("configure", **settings)
+
     def address(self) -> LabAddress:
         """How to reach it. Raises `LabFault` when it does not run."""
         if not self._locked() or not self._layout.server.exists():
@@ -253,23 +319,7 @@ class Lab:
     # --- the control socket
 
     def _ask_or_none(self, action: str, **more: Any) -> Any:
-        """The answer of the server, `{}` for an empty one; None when no server answers."""
-        try:
-            connection = sockets.connected(self._layout.control_socket, ANSWER_TIMEOUT_S)
-        except OSError:
-            return None
-        with connection, connection.makefile("rwb") as stream:
-            try:
-                stream.write(json.dumps({"action": action, **more}).encode() + b"\n")
-                stream.flush()
-                reply = json.loads(stream.readline() or b"null")
-            except (OSError, ValueError):
-                return None
-        if reply is None:
-            return None
-        if "error" in reply:
-            raise LabFault(f"the lab refused {action}: {reply['error']}")
-        return {} if reply["answer"] is None else reply["answer"]
+        return control.ask_or_none(self._layout.control_socket, action, **more)
 
     def _ask(self, action: str, **more: Any) -> Any:
         answer = self._ask_or_none(action, **more)

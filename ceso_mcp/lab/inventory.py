@@ -25,14 +25,10 @@ def not_found(text: str) -> Faulted:
 
 def invalid_state(requested: str, existing: str) -> Faulted:
     words = {ON: "Powered on", OFF: "Powered off"}.get(existing, "Suspended")
-    return Faulted(
-        fault(
-            "vim.fault.InvalidPowerState",
-            f"The attempted operation cannot be performed in the current state ({words}).",
-            requestedState=requested,
-            existingState=existing,
-        )
-    )
+    text = f"The attempted operation cannot be performed in the current state ({words})."
+    trouble = fault("vim.fault.InvalidPowerState", text, requestedState=requested, existingState=existing)
+    trouble.msg_5x = text.replace("Powered o", "Powered O")
+    return Faulted(trouble)
 
 
 class Inventory:

@@ -17,6 +17,11 @@ class Layout:
         return self.root / "world.json"
 
     @property
+    def blueprint(self) -> Path:
+        """The plan of the world to come, when it is not the usual one."""
+        return self.root / "blueprint.json"
+
+    @property
     def server(self) -> Path:
         return self.root / "server.json"
 
@@ -56,6 +61,11 @@ class Layout:
     @property
     def hostd_socket(self) -> Path:
         return self.run / "hostd.sock"
+
+    @property
+    def guests(self) -> Path:
+        """Where real guests keep what they write while they run, and their consoles."""
+        return self.root / "guests"
 
     @property
     def control_socket(self) -> Path:

@@ -34,6 +34,10 @@ class Locks:
             if not self._held[path]:
                 del self._held[path]
 
+    def held(self, owner: str) -> list[str]:
+        """The paths that `owner` holds."""
+        return sorted(path for path, holders in self._held.items() if owner in holders)
+
     def mode(self, path: str) -> int:
         """0 free, 1 exclusive, 2 shared, as `vmkfstools -D` prints it."""
         holders = self._held.get(path, {})

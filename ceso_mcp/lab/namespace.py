@@ -26,6 +26,8 @@ PACKAGES = {"bwrap": "bubblewrap", "busybox": "busybox-static", "nsenter": "util
 PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
 BUSYBOX = "/usr/lib/vmware/busybox/bin/busybox"
 BOOT_TIMEOUT_S = 10
+# The packages whose modules run inside the host.
+LIBRARIES = ("disks", "inside")
 
 
 def needed() -> dict[str, str]:
@@ -55,23 +57,31 @@ def furnish(layout: Layout, release: str, version: str, hostname: str) -> None:
     interpreter = str(Path(sys.base_prefix) / "bin" / Path(sys.executable).resolve().name)
     _link(host / "bin" / "python3", interpreter)
     _link(host / "bin" / "python", "python3")
-    library = host / "lib" / "disks"
-    shutil.copytree(Path(__file__).parent / "disks", library, dirs_exist_ok=True)
-    compileall.compile_dir(str(library), quiet=2)
+    for name in LIBRARIES:
+        library = host / "lib" / name
+        shutil.copytree(Path(__file__).parent / name, library, dirs_exist_ok=True)
+        compileall.compile_dir(str(library), quiet=2)
+    openssh = host / "lib" / "openssh"
+    openssh.mkdir(exist_ok=True)
+    (openssh / "sftp-server").write_text(programs.SFTP_SERVER)
+    (openssh / "sftp-server").chmod(0o755)
+    _link(openssh / "scp", "/bin/scp")
     etc = host / "etc"
+    (etc / "init.d").mkdir(exist_ok=True)
+    for name, text in programs.init_scripts().items():
+        (etc / "init.d" / name).write_text(text)
+        (etc / "init.d" / name).chmod(0o755)
     (etc / "passwd").write_text(
         "root:x:0:0:Administrator:/:/bin/sh\nnobody:x:65534:65534:Nobody:/:/bin/false\n"
     )
     (etc / "group").write_text("root:x:0:root\nnobody:x:65534:\n")
     (etc / "hosts").write_text(f"127.0.0.1\tlocalhost.localdomain localhost\n192.0.2.10\t{hostname}\n")
-    (etc / "issue").write_text("\n")
+    (etc / "issue").touch()
     (etc / "motd").write_text(MOTD)
+    (etc / "ssh").mkdir(exist_ok=True)
+    (etc / "ssh" / "sshd_config").write_text(programs.SSHD_CONFIG)
     (etc / "localtime").write_bytes(b"")
 
-
-PASSWD = """root:x:0:0:Administrator:/:/bin/sh
-nobody:x:65534:65534:Nobody:/:/bin/false
-"""
 
 MOTD = """The time and date of this login have been sent to the system logs.
 
@@ -79,6 +89,12 @@ WARNING:
   All commands run on the ESXi shell are logged and may be included in
   support bundles. Do not provide passwords directly on the command line.
   Most tools can prompt for secrets or accept them from standard input.
+
+VMware offers supported, powerful system administration tools.  Please
+see www.vmware.com/go/sysadmintools for details.
+
+The ESXi Shell can be disabled by an administrative user. See the
+vSphere Security documentation for more information.
 """
 
 
@@ -128,9 +144,13 @@ class Host:
             "--unshare-net",
         ]
         arguments += ["--as-pid-1", "--die-with-parent", "--info-fd", str(write), "--clearenv"]
+        # The ramdisk `root` (fact sheet esxcli-and-shell §3.5).
+        arguments += ["--size", str(32 << 20), "--tmpfs", "/"]
         arguments += ["--bind", str(host / "bin"), "/bin", "--symlink", "bin", "/sbin"]
         arguments += ["--ro-bind", str(host / "lib" / "busybox"), BUSYBOX]
-        arguments += ["--ro-bind", str(host / "lib" / "disks"), "/usr/lib/vmware/lab/disks"]
+        for name in LIBRARIES:
+            arguments += ["--ro-bind", str(host / "lib" / name), f"/usr/lib/vmware/lab/{name}"]
+        arguments += ["--ro-bind", str(host / "lib" / "openssh"), "/usr/lib/vmware/openssh/bin"]
         arguments += ["--bind", str(host / "etc"), "/etc", "--bind", str(host / "var"), "/var"]
         arguments += ["--perms", "1777", "--size", str(256 << 20), "--tmpfs", "/tmp"]
         arguments += ["--bind", str(self._layout.volumes), "/vmfs/volumes"]
@@ -189,6 +209,11 @@ class Host:
             if self._bwrap.stderr is not None:
                 self._bwrap.stderr.close()
             self._bwrap = None
+
+    @property
+    def root(self) -> Path:
+        """The host's `/`, as this machine sees it while the host runs."""
+        return Path(f"/proc/{self._pid}/root")
 
     def argv(self, line: str | None) -> list[str]:
         """The command that runs `line` in the host's shell, or an interactive shell for None."""

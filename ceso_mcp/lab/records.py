@@ -21,6 +21,9 @@ Effect = Literal[
     "fill",
     "kill",
     "drop_vm",
+    "lie",
+    "late",
+    "hostd_restart",
 ]
 
 
@@ -83,6 +86,12 @@ class Fault:
     fill        leave `at_bytes` free on `datastore` (empty: on every one), then go on
     kill        kill vmkfstools when it has done `percent`
     drop_vm     unregister the VM named `vm`, then go on
+    lie         it runs, but `stdout`, `stderr`, `exit_status` are given in place of what it said
+    late        `stdout`, `stderr`, `exit_status` are given at once, and it runs `seconds` later all the same
+    hostd_restart  hostd is away for `seconds`: vim-cmd and esxcli cannot connect, vmkfstools goes on
+
+    `fail` with exit status 0 and a text of success is the lie the other way round: nothing ran. `lie` and
+    `late` are for vim-cmd, esxcli and the like (`where="shim"`), not for vmkfstools.
     """
 
     match: str
@@ -107,8 +116,8 @@ class Fault:
             raise LabFault(f"the fault's match is not a regular expression: {error}") from None
         if self.where == "shim" and self.effect in ("cut_stdout", "cut_stdin", "full_stdin"):
             raise LabFault(f"the effect {self.effect} needs where='exec'")
-        if self.where == "exec" and self.effect == "kill":
-            raise LabFault("the effect kill needs where='shim'")
+        if self.where == "exec" and self.effect in ("kill", "lie", "late"):
+            raise LabFault(f"the effect {self.effect} needs where='shim'")
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

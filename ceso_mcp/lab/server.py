@@ -15,16 +15,31 @@ from pathlib import Path
 from typing import Any
 
 from ceso_mcp.errors import LabFault
-from ceso_mcp.lab import keys, namespace, seed, sockets, sshd
+from ceso_mcp.lab import access, keys, namespace, seed, sockets, sshd
+from ceso_mcp.lab import world as worlds
+from ceso_mcp.lab.blueprint import Blueprint
 from ceso_mcp.lab.command_log import CommandLog
 from ceso_mcp.lab.fault_rules import FaultRules
 from ceso_mcp.lab.hostd import Hostd
 from ceso_mcp.lab.layout import Layout
 from ceso_mcp.lab.machine import Machine
+from ceso_mcp.lab.program_socket import ProgramSocket
 from ceso_mcp.lab.records import Fault
 
-BANNER = ""
 ORPHAN_CHECK_S = 2.0
+# Settings of the world that may be changed while it runs.
+CONFIGURABLE = (
+    "latency_s",
+    "login_s",
+    "boot_delay_s",
+    "throughput_bytes_s",
+    "lock_failures",
+    "unlock_s",
+    "max_startups",
+    "base_exclusive",
+    "clone_limit",
+    "mapping",
+)
 KERNEL = "#1 SMP Release build-{build} Jun 25 2024 00:00:00"
 
 
@@ -36,9 +51,10 @@ class LabServer:
         self.log = CommandLog(layout.command_log)
         self.rules = FaultRules(layout.faults)
         self.hostd = Hostd(layout, self.log, self.rules)
+        self.programs = ProgramSocket(self.hostd)
         world = self.hostd.world
         self.host = namespace.Host(layout, world.hostname)
-        self.machine = Machine(self.host, self.log, self.rules, world.latency_s, BANNER)
+        self.machine = Machine(self.host, self.log, self.rules, layout.host / "etc", lambda: self.hostd.world)
         self.machine.apply_to_world = self.hostd.apply
         self.hostd.machine = self.machine
         self.ended = asyncio.Event()
@@ -49,7 +65,7 @@ class LabServer:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.ended.set)
         programs = await asyncio.start_unix_server(
-            self.hostd.serve, sock=sockets.listening(self.layout.hostd_socket)
+            self.programs.serve, sock=sockets.listening(self.layout.hostd_socket)
         )
         # Not in another thread: the namespace dies with the thread that made it.
         self.host.boot()
@@ -67,8 +83,14 @@ class LabServer:
             self.layout.server.unlink(missing_ok=True)
             for item in (ssh, control, programs):
                 item.close()
+            if self.hostd.guests is not None:
+                self.hostd.guests.halt()
             self.host.halt()
             self.log.close()
+
+    def _plan(self) -> Blueprint:
+        kept = self.hostd.world.blueprint
+        return Blueprint.from_json(kept) if kept else Blueprint(self.hostd.world.release)
 
     async def _until_ended(self) -> None:
         """Until told to stop, or until the state directory is gone: nobody could stop it then."""
@@ -107,16 +129,20 @@ class LabServer:
         if action == "reset":
             self.host.halt()
             self.host.boot()
-            fresh = seed.new_world(world.release, world.latency_s, world.boot_delay_s)
+            fresh = seed.new_world(self._plan())
+            for name in CONFIGURABLE:
+                setattr(fresh, name, getattr(world, name))
             seed_world(self.layout, self.hostd, fresh)
             self.rules.clear()
             self.hostd.boot_running()
             return None
         if action == "configure":
-            if request["latency_s"] is not None:
-                world.latency_s = self.machine.latency_s = float(request["latency_s"])
-            if request["boot_delay_s"] is not None:
-                world.boot_delay_s = float(request["boot_delay_s"])
+            for name, value in request.items():
+                if name == "action":
+                    continue
+                if name not in CONFIGURABLE:
+                    raise LabFault(f"the lab has no setting {name!r}")
+                setattr(world, name, value)
             self.hostd.save()
             return None
         if action == "add_fault":
@@ -140,8 +166,15 @@ def seed_world(layout: Layout, hostd: Hostd, fresh: Any) -> None:
     if hostd.guests is not None:
         hostd.guests.stop_all()
     seed.clear_volumes(layout)
+    allow_client(layout)
+    hostd.away_until = 0.0
     hostd.rebuild(fresh)
     hostd.seed_vms()
+
+
+def allow_client(layout: Layout) -> None:
+    """Put the lab's own client key into the host's key file, and nothing else."""
+    access.seed_key_file(layout.host / "etc", (layout.keys / f"{keys.CLIENT_KEY}.pub").read_text())
 
 
 def prepare(layout: Layout, release: str) -> None:
@@ -150,9 +183,13 @@ def prepare(layout: Layout, release: str) -> None:
     keys.make(layout.keys)
     first = not layout.world.exists()
     if first:
-        seed.new_world(release).store(layout.world)
-    version, build, _, _ = seed.RELEASES[release]
-    namespace.furnish(layout, version, KERNEL.format(build=build), seed.HOSTNAME)
+        kept = json.loads(layout.blueprint.read_text()) if layout.blueprint.exists() else None
+        plan = Blueprint.from_json(kept) if kept else Blueprint(release)
+        seed.new_world(plan).store(layout.world)
+    world = worlds.load(layout.world)
+    namespace.furnish(layout, world.version, KERNEL.format(build=world.build), world.hostname)
+    if first or not access.key_file(layout.host / "etc", "root").exists():
+        allow_client(layout)
     if first:
         log = CommandLog(layout.command_log)
         try:

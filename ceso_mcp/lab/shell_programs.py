@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 from ceso_mcp.lab.result import Result
 from ceso_mcp.lab.storage import Storage
@@ -12,7 +15,9 @@ from ceso_mcp.lab.world import Datastore, World
 def vmware(world: World, words: list[str]) -> Result:
     """`-v` the version, `-l` the update; any other word prints both (assumed)."""
     version = f"VMware ESXi {world.version} build-{world.build}\n"
-    level = f"VMware ESXi {world.version} Update {world.update}\n"
+    major = ".".join(world.version.split(".")[:2])
+    # "GA" for the first release of a line is assumed.
+    level = f"VMware ESXi {major} {f'Update {world.update}' if world.update != '0' else 'GA'}\n"
     letters = "".join(word.lstrip("-") for word in words)
     text = (version if "v" in letters else "") + (level if "l" in letters else "")
     return Result(text or version + level)
@@ -55,7 +60,7 @@ def df(storage: Storage, words: list[str], cwd: str) -> Result:
     for item in chosen or storage.world.datastores:
         free = storage.free_bytes(item)
         used = item.size_bytes - free
-        share = f"{-(-used * 100 // item.size_bytes)}%"
+        share = f"{round(used * 100 / item.size_bytes)}%"
         rows.append(
             (item.type, show(item.size_bytes), show(used), show(free), share, f"/vmfs/volumes/{item.name}")
         )
@@ -74,3 +79,52 @@ def _mebi(count: int) -> str:
 
 def _kibi(count: int) -> str:
     return str(count >> 10)
+
+
+@dataclass(frozen=True)
+class Ramdisk:
+    """One ramdisk of the host, in bytes."""
+
+    name: str
+    size_bytes: int
+    used_bytes: int
+
+
+# Fact sheet esxcli-and-shell §3.5.
+RAMDISKS_MIB = (("root", 32), ("etc", 28), ("opt", 32), ("var", 48), ("tmp", 256))
+
+
+def vdf(ramdisks: list[Ramdisk]) -> str:
+    """The ramdisk part of `vdf -h` (shell-vdf-1); whole units, rounded down."""
+    rows = [f"{'Ramdisk':<20}{'Size':>10}{'Used':>10}{'Available':>10} Use% Mounted on\n"]
+    for item in ramdisks:
+        free = item.size_bytes - item.used_bytes
+        share = item.used_bytes * 100 // item.size_bytes
+        sizes = "".join(f"{_whole(count):>10}" for count in (item.size_bytes, item.used_bytes, free))
+        rows.append(f"{item.name:<20}{sizes}{f'{share}%':>5} --\n")
+    return "".join(rows)
+
+
+def _whole(count: int) -> str:
+    for unit, shift in (("G", 30), ("M", 20), ("K", 10)):
+        if count >> shift:
+            return f"{count >> shift}{unit}"
+    return f"{count}B"
+
+
+def measured(host_root: Path) -> list[Ramdisk]:
+    """The ramdisks as they are: /tmp and / are real ones, the others go by what their files take."""
+    found = []
+    for name, size_mib in RAMDISKS_MIB:
+        if name == "tmp":
+            facts = os.statvfs(host_root / "tmp")
+            used = (facts.f_blocks - facts.f_bfree) * facts.f_frsize
+        else:
+            place = host_root / name
+            used = sum(
+                os.lstat(os.path.join(folder, file)).st_blocks * 512
+                for folder, _, files in (os.walk(place) if name != "root" else ())
+                for file in files
+            )
+        found.append(Ramdisk(name, size_mib << 20, min(used, size_mib << 20)))
+    return found

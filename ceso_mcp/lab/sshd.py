@@ -37,31 +37,67 @@ PACKET_BYTES = 256 << 10
 
 
 class Server(asyncssh.SSHServer):
-    """One connection: `root` by the client key of the lab, or by its password over keyboard-interactive."""
+    """One connection: `root` by a key of the key file, or by its password over keyboard-interactive."""
 
-    def __init__(self, machine: Machine, key_folder: Path) -> None:
+    def __init__(self, machine: Machine, password: str) -> None:
         self._machine = machine
-        self._client_key = asyncssh.read_public_key(str(key_folder / f"{keys.CLIENT_KEY}.pub"))
-        self._password = (key_folder / keys.PASSWORD).read_text()
+        self._password = password
         self._connection: asyncssh.SSHServerConnection | None = None
+        self._peer = ""
+        self._pid = machine.pid(machine.log.number())
+        self._waiting = False
+        self._method = "publickey"
+        self._logged_in = False
         self.open_sessions = 0
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._connection = conn
+        access = self._machine.access
+        if access.full():
+            conn.abort()
+            return
+        access.waiting += 1
+        self._waiting = True
         conn.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        host, port = conn.get_extra_info("peername")[:2]
+        self._peer = f"{host} port {port}"
+        self._machine.host_log.auth(self._pid, f"Connection from {self._peer}")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._no_longer_waiting()
+        if self._logged_in:
+            self._machine.host_log.auth(self._pid, "Session closed for 'root' on /dev/char/pty/t0")
+
+    def _no_longer_waiting(self) -> None:
+        if self._waiting:
+            self._waiting = False
+            self._machine.access.waiting -= 1
 
     async def begin_auth(self, username: str) -> bool:
-        if self._machine.latency_s:
-            await asyncio.sleep(self._machine.latency_s)
-        if self._connection is not None and self._machine.banner:
-            self._connection.send_auth_banner(self._machine.banner)
+        world = self._machine.world
+        pause_s = world.latency_s if world.login_s is None else world.login_s
+        if pause_s:
+            await asyncio.sleep(pause_s)
+        if self._connection is None:
+            return True
+        if banner := self._machine.banner:
+            self._connection.send_auth_banner(banner)
+        keys_of_user = self._machine.access.authorized(username) if username == "root" else None
+        if keys_of_user is not None:
+            self._connection.set_authorized_keys(keys_of_user)
         return True
+
+    def auth_completed(self) -> None:
+        self._no_longer_waiting()
+        self._logged_in = True
+        text = f"Accepted {self._method} for root from {self._peer} ssh2"
+        self._machine.host_log.auth(self._pid, text)
 
     def public_key_auth_supported(self) -> bool:
         return True
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        return username == "root" and key.public_data == self._client_key.public_data
+        return False
 
     def password_auth_supported(self) -> bool:
         return False
@@ -75,7 +111,16 @@ class Server(asyncssh.SSHServer):
         return "", "", "", [("Password: ", False)]
 
     def validate_kbdint_response(self, username: str, responses: object) -> bool:
-        return username == "root" and list(responses) == [self._password]  # type: ignore[call-overload]
+        access = self._machine.access
+        right = username == "root" and list(responses) == [self._password]  # type: ignore[call-overload]
+        if access.locked(username):
+            return False
+        if not right:
+            access.failed(username)
+            return False
+        access.forget(username)
+        self._method = "keyboard-interactive/pam"
+        return True
 
     def session_requested(self) -> ExecSession | bool:
         if self.open_sessions >= SESSIONS_PER_CONNECTION or self._connection is None:
@@ -89,8 +134,9 @@ class Server(asyncssh.SSHServer):
 
 async def listen(machine: Machine, key_folder: Path, port: int) -> asyncssh.SSHAcceptor:
     """Serve on loopback; port 0 takes a free one."""
+    password = (key_folder / keys.PASSWORD).read_text()
     return await asyncssh.create_server(
-        lambda: Server(machine, key_folder),
+        lambda: Server(machine, password),
         "127.0.0.1",
         port,
         server_host_keys=[str(key_folder / name) for name, _ in keys.HOST_KEYS],

@@ -11,6 +11,17 @@ VOLUMES = "/vmfs/volumes/"
 # VMFS-6 keeps about 1.4 GiB for itself (vmkfstools-Ph-v1-vmfs6-1: "Volume Metadata size: 1504247808").
 METADATA_BYTES = 1504247808
 VMFS_BLOCK_BYTES = 1 << 20
+# The first word of `vmkfstools -P` and the raw major version behind it, by the type that esxcli shows.
+VERSIONS: dict[str, tuple[str, int | None]] = {
+    "VMFS-6": ("VMFS-6.82", 24),
+    "VMFS-5": ("VMFS-5.61", 14),
+    "VMFS-3": ("VMFS-3.33", None),
+    "NFS": ("NFS-1.00", None),
+    "NFS41": ("NFS-1.00", None),
+    "vfat": ("vfat-0.04", 0),
+}
+BLOCKS = {"NFS": 4096, "NFS41": 4096, "vfat": 65536}
+LARGE_DISK_BYTES = 2 << 40
 
 
 class Storage:
@@ -54,12 +65,21 @@ class Storage:
         return self.world.datastore(path.removeprefix(VOLUMES).partition("/")[0])
 
     def used_bytes(self, datastore: Datastore) -> int:
-        """The metadata and what the files occupy here (whole 4 KiB blocks, not VMFS's of 1 MiB)."""
-        total = METADATA_BYTES
+        """The metadata of VMFS and what the files occupy here; a swap file counts in full (§7)."""
+        total = METADATA_BYTES if datastore.type.startswith("VMFS") else 0
         for folder, _, names in os.walk(self.volumes / datastore.uuid):
             for name in names:
-                total += os.lstat(os.path.join(folder, name)).st_blocks * 512
+                facts = os.lstat(os.path.join(folder, name))
+                total += facts.st_size if name.endswith(".vswp") else facts.st_blocks * 512
         return total
+
+    def delta_kind(self, path: str, size_bytes: int) -> str:
+        """The kind of a delta made at `path` on this machine: seSparse on VMFS-6 and for large disks (§4)."""
+        datastore = self.of(VOLUMES + os.path.relpath(os.path.realpath(path), self.volumes))
+        if datastore is None or datastore.type == "VMFS-6":
+            return "seSparse"
+        large = datastore.type == "VMFS-5" and size_bytes > LARGE_DISK_BYTES
+        return "seSparse" if large else "vmfsSparse"
 
     def free_bytes(self, datastore: Datastore) -> int:
         return max(0, datastore.size_bytes - datastore.reserve_bytes - self.used_bytes(datastore))
@@ -92,7 +112,7 @@ class Storage:
         for datastore in self.world.datastores:
             folder = self.volumes / datastore.uuid
             folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o1755)
+            folder.chmod(0o1755 if datastore.type.startswith("VMFS") else 0o755)
             link = self.volumes / datastore.name
-            if not link.is_symlink():
+            if datastore.name != datastore.uuid and not link.is_symlink():
                 link.symlink_to(datastore.uuid)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ceso_mcp.errors import LabFault
+from ceso_mcp.lab.vim_state import VimState
 from ceso_mcp.lab.vmx import Settings
 
 ON, OFF, SUSPENDED = "poweredOn", "poweredOff", "suspended"
@@ -24,6 +25,9 @@ class Datastore:
     size_bytes: int
     type: str = "VMFS-6"
     reserve_bytes: int = 0
+    # 0: what the type usually has. `counters` are further lines of `vmkfstools -P -v 1`, as stated.
+    block_bytes: int = 0
+    counters: list[str] = field(default_factory=list)
     device: str = "t10.NVMe____LAB_DISK_________________________0001"
 
 
@@ -46,7 +50,8 @@ class Vm:
     booted_at: float = NEVER_BOOTED
     guest: dict[str, Any] = field(default_factory=dict)
     question: int | None = None
-    tasks: list[str] = field(default_factory=list)
+    # What a host measures and a test may state: `overhead_bytes`, `committed_bytes`, `guest_mib` and so on.
+    measured: dict[str, Any] = field(default_factory=dict)
 
     @property
     def settings(self) -> Settings:
@@ -72,6 +77,20 @@ class World:
     installed_on: str
     latency_s: float = 0.0
     boot_delay_s: float = 0.3
+    # None: a log-in takes `latency_s` like every other command.
+    login_s: float | None = None
+    throughput_bytes_s: int = 0
+    lock_failures: int = 5
+    unlock_s: float = 900.0
+    max_startups: str = "10:30:100"
+    # 7.0 U1c: the links below a running VM's top one stay exclusively locked, so no hot clone works.
+    base_exclusive: bool = False
+    # How many clones run side by side before memory is short; 0: any number.
+    clone_limit: int = 0
+    # `vmkfstools -t 0` is known.
+    mapping: bool = False
+    # What a reset brings back; see `blueprint`.
+    blueprint: dict[str, Any] = field(default_factory=dict)
     memory_bytes: int = 68632666112
     cpu_packages: int = 1
     cpu_cores: int = 8
@@ -83,6 +102,7 @@ class World:
     next_lease: int = 100
     next_message: int = 0
     maintenance: bool = False
+    vim: VimState = field(default_factory=VimState)
     datastores: list[Datastore] = field(default_factory=list)
     vswitches: list[str] = field(default_factory=list)
     portgroups: list[Portgroup] = field(default_factory=list)
@@ -98,6 +118,7 @@ class World:
         value["portgroups"] = [Portgroup(**item) for item in value["portgroups"]]
         vms = [Vm(**{**item, "config": [tuple(p) for p in item["config"]]}) for item in value["vms"]]
         value["vms"] = {vm.vmid: vm for vm in vms}
+        value["vim"] = VimState.from_json(value.get("vim", {}))
         return cls(**value)
 
     def store(self, path: Path) -> None:

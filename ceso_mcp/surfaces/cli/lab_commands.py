@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from ceso_mcp.surfaces.cli import opening, output
+from ceso_mcp.surfaces.cli.lab_faults import fault
+from ceso_mcp.surfaces.cli.lab_settings import Bytes, Pace
 from ceso_mcp.surfaces.cli.render import render
 from ceso_mcp.surfaces.cli.settings import Command, current
 
@@ -18,17 +20,49 @@ def lab() -> None:
     """Run a make-believe ESXi host on this machine. CESO_LAB_DIR names another lab than the usual one."""
 
 
+lab.add_command(fault)
+
+
 @lab.command(cls=Command, short_help="Start the lab.")
-@click.option("--release", type=click.Choice(["7.0", "8.0"]), default="8.0", help="of ESXi  [default: 8.0]")
-@click.option("--latency-s", default=0.0, type=click.FloatRange(0, 60), help="added to each host command")
-@click.option("--boot-delay-s", default=0.3, type=click.FloatRange(0, 600), help="until a guest reports")
+@click.option("--release", type=click.Choice(["7.0", "8.0", "9.0"]), help="of ESXi  [default: 8.0]")
+@click.option("--latency", type=Pace(), help="of each host command; real = as people measured it")
+@click.option("--latency-s", type=click.FloatRange(0, 60), help="the same, in seconds only")
+@click.option("--throughput", type=Bytes(rate=True), help="of each SSH stream, such as 40MB/s; 0 = no limit")
+@click.option("--boot-delay-s", type=click.FloatRange(0, 600), help="until a guest reports  [default: 0.3]")
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="of its SSH server; 0 = a free one")
 @click.option("--fresh", is_flag=True, help="throw the old world away first")
-def start(release: str, latency_s: float, boot_delay_s: float, port: int, fresh: bool) -> None:
-    """Start the lab in the background, unless it runs already, and say where it listens."""
-    address = opening.open_lab().start(
-        release=release, latency_s=latency_s, boot_delay_s=boot_delay_s, port=port, fresh=fresh
+@click.option("--vms", default=0, type=click.IntRange(0, 2000), help="so many small VMs more, in a new world")
+@click.option("--world", type=click.Path(path_type=Path), help="a TOML file that describes the new world")
+def start(
+    release: str | None,
+    latency: dict[str, float | None] | None,
+    latency_s: float | None,
+    throughput: int | None,
+    boot_delay_s: float | None,
+    port: int,
+    fresh: bool,
+    vms: int,
+    world: Path | None,
+) -> None:
+    """Start the lab in the background, unless it runs already, and say where it listens.
+
+    An option that is not given leaves the setting as it is. docs/lab.md describes world files.
+    """
+    found = opening.open_lab()
+    address = found.start(
+        release=release,
+        latency_s=latency_s,
+        boot_delay_s=boot_delay_s,
+        port=port,
+        fresh=fresh,
+        vms=vms,
+        world_file=world,
     )
+    pace: dict[str, Any] = dict(latency or {})
+    if throughput is not None:
+        pace["throughput_bytes_s"] = throughput
+    if pace:
+        found.configure(**pace)
     _say({"running": True, "directory": opening.lab_directory(), **_address(address)})
 
 
@@ -58,6 +92,19 @@ def reset() -> None:
     """Throw the lab's world away and put the first one in its place."""
     opening.open_lab().reset()
     _say({"reset": True})
+
+
+@lab.group(short_help="Make the golden image of real guests.")
+def golden() -> None:
+    """Make the golden image of real guests, for a lab whose VMs run in QEMU."""
+
+
+@golden.command(cls=Command, short_help="Build the image, unless it is there.")
+def build() -> None:
+    """Build the golden image from Debian packages and keep it in the cache folder. This takes minutes."""
+    from ceso_mcp.lab import golden as images
+
+    _say({"image": images.build(images.default_cache())})
 
 
 @lab.command(cls=Command, short_help="Log in to the lab's host.")
