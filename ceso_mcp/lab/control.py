@@ -31,5 +31,8 @@ def ask_or_none(place: Path, action: str, **more: Any) -> Any:
     if reply is None:
         return None
     if "error" in reply:
-        raise LabFault(f"the lab refused {action}: {reply['error']}")
+        raise LabFault(
+            f"the lab refused {action}: {reply['error']}",
+            hint="if its server is of an older version: ceso lab stop, then start it again",
+        )
     return {} if reply["answer"] is None else reply["answer"]

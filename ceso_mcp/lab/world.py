@@ -141,5 +141,6 @@ def load(path: Path) -> World:
         return World.from_json(path.read_text())
     except (TypeError, KeyError, ValueError) as error:
         raise LabFault(
-            f"the lab's world {path} cannot be read ({error})", hint="start the lab anew with fresh=True"
+            f"the lab's world {path} cannot be read ({error})",
+            hint="make the lab anew with: ceso lab start --fresh",
         ) from None

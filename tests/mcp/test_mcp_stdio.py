@@ -193,7 +193,9 @@ def test_the_inspector_agrees(folder: Path, era: str) -> None:
         "CESO_LAB_DIR": str(lab),
         "CESO_STATE": str(folder / "state"),
     }
-    server = [sys.executable, "-m", "ceso_mcp", "mcp", "--lab"]
+    # The inspector hands on little of its environment: the lab of the test is named on the way.
+    named = [f"{name}={environment[name]}" for name in ("CESO_LAB_DIR", "CESO_STATE")]
+    server = ["env", *named, sys.executable, "-m", "ceso_mcp", "mcp", "--lab"]
 
     def inspect(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
