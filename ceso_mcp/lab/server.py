@@ -208,6 +208,8 @@ def main() -> None:
     parser.add_argument("--release", default="8.0", choices=sorted(seed.RELEASES))
     parser.add_argument("--port", default=0, type=int)
     options = parser.parse_args()
+    # Under nohup a hang-up is ignored, and so it would be by every command that a client gives up.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     logging.getLogger("asyncssh").setLevel(logging.CRITICAL)
     layout = Layout(options.dir.resolve())
     layout.root.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -84,6 +85,21 @@ def test_a_detached_command_outlives_its_exec_and_can_be_found(host_shell: HostS
     number = host_shell.ok("setsid sleep 60 </dev/null >/dev/null 2>&1 & echo $!").strip()
     assert host_shell.run(f"kill -0 {number}").exit == 0
     host_shell.ok(f"kill {number}")
+
+
+def test_a_lab_started_under_nohup_still_hangs_up(tmp_path: Path) -> None:
+    lab = Lab(tmp_path / "lab")
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        lab.start()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    shell = HostShell(lab)
+    try:
+        assert shell.run("kill -HUP $$; echo still here").stdout == b""
+    finally:
+        shell.close()
+        lab.stop()
 
 
 def test_closing_the_channel_ends_what_ran_in_it(host_shell: HostShell, eventually) -> None:
