@@ -51,7 +51,7 @@ async def plan_copy(facts: Facts, wish: CopyWish, title: str) -> Plan:
         wish.guest, wish.name, [nic.index for nic in nics], facts.fixed.seed, taken_macs(inventory)
     )
     targets = {d.node: place.disk(i) for i, d in enumerate(source.readable.disks())}
-    nvram = await _nvram(facts, source)
+    nvram = await nvram_of(facts, source)
     vmx, left_out = reborn(
         source.readable,
         Rebirth(
@@ -130,8 +130,8 @@ async def _require_portgroups(facts: Facts, wanted: str | None, kept: list[str])
             raise portgroup_problem(name, known)
 
 
-async def _nvram(facts: Facts, source: Vm) -> DatastorePath | None:
-    """The source's nvram, if it has been made: an EFI VM without it loses its boot entries."""
+async def nvram_of(facts: Facts, source: Vm) -> DatastorePath | None:
+    """A VM's nvram, if it has been made: an EFI VM without it loses its boot entries."""
     name = source.readable.get("nvram")
     if not name:
         return None

@@ -11,16 +11,16 @@ from pydantic import Field
 from ceso_mcp.backup.actions import BeginBackup, CommitBackup, DiskInto
 from ceso_mcp.backup.names import BackupId, vm_id
 from ceso_mcp.errors import Refused
-from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.esxi.vmx import VmxDisk
 from ceso_mcp.fact import Facts
 from ceso_mcp.facts.backups import Repository
 from ceso_mcp.facts.host import HostRelease
 from ceso_mcp.facts.inventory import Inventory, Vm
-from ceso_mcp.facts.storage import Datastores, Disk, DiskAt, Exists, HasProgram
+from ceso_mcp.facts.storage import Datastores, Disk, DiskAt, HasProgram
 from ceso_mcp.fields import ExistingVm
 from ceso_mcp.operation import Change
 from ceso_mcp.plan import Capture, Estimate, Plan, Step, Undo
+from ceso_mcp.recipes.copying import nvram_of
 from ceso_mcp.recipes.disks import copy_disk, delete_disk
 from ceso_mcp.recipes.place import removed
 from ceso_mcp.recipes.transfer import note_times, read_disk, read_file, unchanged
@@ -62,7 +62,7 @@ class BackupVm(Change):
             raise Refused("the host has no python3 to read disks with", code="no_python")
         disks, missing = await self._disks(facts, vm)
         backup_id = str(BackupId(_identity(vm), datetime.fromisoformat(facts.fixed.now), facts.fixed.run_id))
-        nvram = await _nvram(facts, vm)
+        nvram = await nvram_of(facts, vm)
         watched = [vm.path, *(path for _, disk in disks for path in disk.extent_paths())]
         size = sum(disk.allocated_bytes for _, disk in disks)
         await self._require_room(facts, vm, disks, size, state.free_bytes)
@@ -197,11 +197,3 @@ def _identity(vm: Vm) -> str:
     if vm.uuid_bios:
         return vm_id(vm.uuid_bios)
     return "path-" + hashlib.sha256(str(vm.path).encode()).hexdigest()[:24]
-
-
-async def _nvram(facts: Facts, vm: Vm) -> DatastorePath | None:
-    name = vm.readable.get("nvram")
-    if not name:
-        return None
-    path = vm.located(name)
-    return path if await facts.read(Exists(path)) else None
