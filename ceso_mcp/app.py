@@ -24,11 +24,13 @@ from ceso_mcp.errors import Refused, TokenFault
 from ceso_mcp.fact import Fixed
 from ceso_mcp.gather import HostFacts
 from ceso_mcp.jobs import Job, Jobs, Spawn, spawn_worker
+from ceso_mcp.journal import Journal
 from ceso_mcp.operation import Answer, Change, Operation, Query, parse_arguments
 from ceso_mcp.plan import Plan
 from ceso_mcp.ports import Runner
 from ceso_mcp.preview import Preview, preview_of
 from ceso_mcp.redact import Redactor
+from ceso_mcp.run_desk import RunDesk
 
 __all__ = ["Ceso", "Consent", "parse_arguments"]
 
@@ -48,6 +50,7 @@ class Ceso:
         self._runner = runner
         self._pending: PendingRequests | None = None
         self._jobs: Jobs | None = None
+        self._journal: Journal | None = None
         self._host_lock = asyncio.Lock()
 
     @property
@@ -55,6 +58,12 @@ class Ceso:
         if self._jobs is None:
             self._jobs = Jobs(self.state / "jobs", self._spawn)
         return self._jobs
+
+    @property
+    def journal(self) -> Journal:
+        if self._journal is None:
+            self._journal = Journal(self.state / "jobs")
+        return self._journal
 
     @property
     def pending(self) -> PendingRequests:
@@ -171,7 +180,10 @@ class Ceso:
 
     def desk(self) -> RepositoryDesk:
         """The side of one plan that happens on this machine."""
-        return RepositoryDesk(self.config.backup, self.redactor, self.wait)
+        return RepositoryDesk(self.config.backup, self.redactor, self._runs())
+
+    def _runs(self) -> RunDesk:
+        return RunDesk(lambda: self.journal, lambda: self.jobs, self.host_identity(), self.wait)
 
     async def plan(self, change: Change, fixed: Fixed, desk: RepositoryDesk | None = None) -> Plan:
         """The plan of `change` on the host as it is now, with time and chance as drawn in `fixed`."""

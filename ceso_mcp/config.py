@@ -34,6 +34,9 @@ class HostSection(Section):
     key_file: Path | None = Field(None, description="private key (RSA or ECDSA; ESXi 8 refuses Ed25519)")
     password: SecretRef | None = Field(None, description="for keyboard-interactive login")
     connect_timeout_s: float = Field(15.0, gt=0, le=120)
+    patience_s: float = Field(
+        180.0, ge=0, le=3600, description="how long a run goes on trying to reach the host or its hostd again"
+    )
 
 
 class BackupSection(Section):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,17 +23,22 @@ from ceso_mcp.backup.actions import (
     RepositoryState,
     VerificationOf,
 )
+from ceso_mcp.backup.agents import resume_payload
+from ceso_mcp.backup.wire import frame_offset
 from ceso_mcp.config import BackupSection
 from ceso_mcp.errors import RepositoryFault
 from ceso_mcp.fact import HereQuestion
+from ceso_mcp.facts.runs import UnfinishedOnHost
 from ceso_mcp.facts.work import JobState
 from ceso_mcp.plan import Here, Stream
 from ceso_mcp.ports import Feed, Sink
+from ceso_mcp.recipes.recovery import CloseRun
 from ceso_mcp.redact import Redactor
+from ceso_mcp.run_desk import RunDesk
 from ceso_mcp.secrets import read_secret
 
 FILE_LIMIT_BYTES = 16 << 20
-WaitForJob = Callable[[str, float], Awaitable[Any]]
+IN_FLIGHT_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +56,22 @@ class RepositoryStatus:
 class RepositoryDesk:
     """A `Desk` over one local repository. Blocking work runs in threads."""
 
-    def __init__(self, backup: BackupSection, redactor: Redactor, wait_for_job: WaitForJob) -> None:
+    def __init__(self, backup: BackupSection, redactor: Redactor, runs: RunDesk) -> None:
         self._backup = backup
-        self._wait_for_job = wait_for_job
+        self._runs = runs
         self._redactor = redactor
         self._writer: Any = None
         self._disks: dict[int, Any] = {}
         self._files: dict[str, bytearray] = {}
+        self._fed: dict[Stream, FedFrames] = {}
 
     # -- questions ---------------------------------------------------------------------------
 
     async def reply(self, question: HereQuestion) -> Any:
         if isinstance(question, JobState):
-            return await self._wait_for_job(question.job_id, question.wait_seconds)
+            return await self._runs.wait(question.job_id, question.wait_seconds)
+        if isinstance(question, UnfinishedOnHost):
+            return await self._runs.unfinished()
         return await asyncio.to_thread(self._answer, question)
 
     def _answer(self, question: HereQuestion) -> Any:
@@ -115,6 +124,9 @@ class RepositoryDesk:
     # -- actions -----------------------------------------------------------------------------
 
     async def perform(self, action: Here, captures: Mapping[str, str]) -> Mapping[str, str]:
+        if isinstance(action, CloseRun):
+            await self._runs.close(action)
+            return {}
         return await asyncio.to_thread(self._perform, action)
 
     def _perform(self, action: Here) -> Mapping[str, str]:
@@ -155,7 +167,7 @@ class RepositoryDesk:
 
     # -- streams -----------------------------------------------------------------------------
 
-    async def open_sink(self, stream: Stream) -> Sink:
+    async def open_sink(self, stream: Stream) -> tuple[Sink, bytes]:
         match stream:
             case DiskInto() as disk:
                 writer = self._writer.disk(
@@ -166,11 +178,7 @@ class RepositoryDesk:
                     descriptor=disk.descriptor,
                 )
                 self._disks[disk.index] = writer
-
-                async def feed_disk(chunk: bytes) -> None:
-                    await asyncio.to_thread(writer.feed, chunk)
-
-                return feed_disk
+                return _into(writer), b""
             case FileInto(name):
                 buffer = self._files[name] = bytearray()
 
@@ -181,8 +189,14 @@ class RepositoryDesk:
                         )
                     buffer.extend(chunk)
 
-                return feed_file
+                return feed_file, b""
         raise TypeError(f"no sink for {type(stream).__name__}")
+
+    async def reopen_sink(self, stream: Stream) -> tuple[Sink, bytes]:
+        if isinstance(stream, DiskInto):
+            writer = self._disks[stream.index]
+            return _into(writer), resume_payload(await asyncio.to_thread(writer.resume))
+        return await self.open_sink(stream)  # a small file begins anew
 
     async def close_sink(self, stream: Stream) -> None:
         match stream:
@@ -191,15 +205,52 @@ class RepositoryDesk:
             case FileInto(name):
                 await asyncio.to_thread(self._writer.add_file, name, bytes(self._files.pop(name)))
 
-    def feed(self, stream: Stream) -> Feed:
+    def feed(self, stream: Stream, *, again: bool = False) -> Feed:
         match stream:
             case DiskFrom(backup_id=backup_id, index=index):
-                return _threaded(lambda: self._open().reader(backup_id).disk_stream(index))
+                start = self._fed[stream].safe_offset() if again and stream in self._fed else 0
+                fed = self._fed[stream] = FedFrames(start)
+                return fed.watch(
+                    _threaded(lambda: self._open().reader(backup_id).disk_stream(index, start=start))
+                )
             case DigestsFrom(backup_id=backup_id, index=index):
                 return _threaded(lambda: self._open().reader(backup_id).digest_stream(index))
             case FileFrom(backup_id=backup_id, name=name):
                 return _threaded(lambda: iter([self._open().reader(backup_id).file(name)]))
         raise TypeError(f"no source for {type(stream).__name__}")
+
+
+def _into(writer: Any) -> Sink:
+    async def feed_disk(chunk: bytes) -> None:
+        await asyncio.to_thread(writer.feed, chunk)
+
+    return feed_disk
+
+
+class FedFrames:
+    """Which frames of a disk stream went out, so that a second one can begin behind what is surely written.
+
+    Between this process and the disk there are the SSH window, buffers and pipes: a few MiB. What went
+    out longer ago than `IN_FLIGHT_BYTES` was taken from them. The comparison after the writing proves it.
+    """
+
+    def __init__(self, start: int) -> None:
+        self._sent = 0
+        self._frames: deque[tuple[int, int]] = deque([(0, start)])
+
+    async def watch(self, feed: Feed) -> Feed:
+        async for chunk in feed:
+            offset = frame_offset(chunk)
+            if offset is not None:
+                self._frames.append((self._sent, offset))
+            while len(self._frames) > 1 and self._frames[1][0] <= self._sent - IN_FLIGHT_BYTES:
+                self._frames.popleft()
+            yield chunk
+            self._sent += len(chunk)
+
+    def safe_offset(self) -> int:
+        """Every frame that begins before this byte of the disk was written."""
+        return self._frames[0][1]
 
 
 async def _threaded(begin: Any) -> AsyncIterator[bytes]:

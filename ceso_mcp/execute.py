@@ -1,8 +1,7 @@
 """Carries out a plan, step by step, and takes it back in reverse when a step fails.
 
-Nothing runs that the audit log does not hold first. A step whose outcome is unknown, because the
-connection broke, counts as done when undoing. What cannot be undone is named, with the commands
-that remove it.
+Nothing runs that the audit log and the journal do not hold first. When an answer is an error or is
+lost, the host is asked what is true. What cannot be undone is named, with the commands that remove it.
 """
 
 from __future__ import annotations
@@ -14,24 +13,37 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ceso_mcp.audit import Actor, AuditLog, tail
-from ceso_mcp.errors import AuditFault, CesoError, HostFault, StepFailed
+from ceso_mcp.delivery import UNKNOWN, Delivery, Happened, Patience
+from ceso_mcp.errors import AuditFault, CesoError, ConfigFault, HostFault, StepFailed
 from ceso_mcp.fact import Reply
-from ceso_mcp.plan import NotYet, Plan, Step
-from ceso_mcp.ports import Desk, Runner, Sink
+from ceso_mcp.journal import Journal
+from ceso_mcp.plan import Plan, Step
+from ceso_mcp.ports import Desk, Runner
 from ceso_mcp.shell import Captured
 
 Progress = Callable[[str, float | None], None]
+State = Literal["succeeded", "failed", "unknown"]
 UNDO_TRIES = 6
 STDIN_SHOWN = 4000
-_LOST = ("connection_lost", "timeout", "unreachable")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """Under what a run is journaled."""
+
+    run: str
+    host: str
+    job: str
+    operation: str
 
 
 @dataclass(slots=True)
-class _Done:
+class _Begun:
     """A step that was begun, and what is known of it."""
 
+    number: int
     step: Step
-    state: Literal["succeeded", "failed", "unknown"]
+    state: State = "unknown"
 
 
 class Execution:
@@ -43,27 +55,39 @@ class Execution:
         runner: Runner,
         desk: Desk,
         audit: AuditLog,
+        journal: Journal,
         actor: Actor,
-        run: str,
+        record: RunRecord,
         progress: Progress,
+        patience: Patience | None = None,
     ) -> None:
         self._plan = plan
         self._runner = runner
         self._desk = desk
         self._audit = audit
+        self._journal = journal
         self._actor = actor
-        self._run = run
+        self._run = record
         self._progress = progress
+        self._patience = patience or Patience()
+        self._delivery = Delivery(runner, desk, self._patience)
         self._captures: dict[str, str] = {}
-        self._begun: list[_Done] = []
+        self._begun: list[_Begun] = []
 
     async def carry_out(self) -> dict[str, Any]:
         """Run every step; returns the plan's outcome with captured values in place.
 
         Raises StepFailed after undoing; its `changed` tells what the host is like now.
         """
-        lines = self._plan.lines()
-        self._record("intent", digest=self._plan.digest(), title=self._plan.title, lines=lines)
+        run = self._run
+        self._record(
+            "intent",
+            digest=self._plan.digest(),
+            title=self._plan.title,
+            lines=self._plan.lines(),
+            job=run.job,
+        )
+        self._journal.begin(run.run, run.host, run.job, run.operation, self._plan)
         for number, step in enumerate(self._plan.steps, 1):
             try:
                 await self._step(number, step)
@@ -72,39 +96,31 @@ class Execution:
                 self._record_softly("result", ok=False, code=failure.code, changed=failure.changed)
                 raise failure from None
         outcome = _outcome(self._plan.outcome, self._captures)
+        self._softly(self._journal.close, run.run, "done")
         self._record_softly("result", ok=True, outcome=outcome)
         return outcome
 
     async def _step(self, number: int, step: Step) -> None:
-        count = len(self._plan.steps)
-        share = 100.0 / count
-        self._report(step, (number - 1) * share)
+        self._tell(number, step, 0.0, "")
         line = step.line() if step.command is None else step.command.filled(self._captures).line
         details: dict[str, Any] = {"step": number, "line": line}
         if step.stdin is not None:
             details |= {"stdin": step.stdin.shown()[:STDIN_SHOWN], "stdin_sha256": step.stdin.digest()}
         self._record("step", **details)
-        begun = _Done(step, "unknown")
+        self._journal.step_begun(self._run.run, number, step, self._captures)
+        begun = _Begun(number, step)
         self._begun.append(begun)
         started = time.monotonic()
         reply = Reply(None, "")
         try:
-            if step.here is not None:
-                self._captures.update(await self._desk.perform(step.here, self._captures))
-                reply = Reply(0, "")
-            elif step.until is not None:
-                reply = await self._wait(step, line)
-            else:
-                reply = await self._send(step, line, (number - 1) * share, share)
-                self._judge(step, reply)
+            reply = await self._do(number, step, line)
             begun.state = "succeeded"
-        except HostFault as error:
-            begun.state = "unknown" if error.code in _LOST else "failed"
-            raise
-        except CesoError:
-            begun.state = "failed"
-            raise
+        except CesoError as error:
+            begun.state = "unknown" if isinstance(error, HostFault) and error.code in UNKNOWN else "failed"
+            if not await self._happened_all_the_same(begun, error):
+                raise
         finally:
+            self._softly(self._journal.step_ended, self._run.run, number, begun.state, dict(self._captures))
             self._record_softly(
                 "step_end",
                 step=number,
@@ -114,6 +130,32 @@ class Execution:
                 seconds=round(time.monotonic() - started, 3),
             )
 
+    async def _do(self, number: int, step: Step, line: str) -> Reply:
+        def report(percent: float | None, note: str) -> None:
+            self._tell(number, step, percent, note)
+
+        if step.here is not None:
+            self._captures.update(await self._desk.perform(step.here, self._captures))
+            return Reply(0, "")
+        if step.until is not None:
+            reply, found = await self._delivery.wait(step, line, report)
+            self._captures[step.until.name] = found
+            return reply
+        pauses = self._patience.pauses()
+        while True:
+            answer = await self._delivery.send(step, line, self._recheck_line(step), report)
+            if isinstance(answer, Happened):
+                self._captures.update(answer.captured)
+                return Reply(0, "", "the answer was lost; the host shows that it happened")
+            try:
+                self._judge(step, answer)
+                return answer
+            except HostFault as fault:
+                # hostd could not be asked, so nothing was done: the same line may be sent again.
+                if fault.code != "hostd_down" or not await pauses.another():
+                    raise
+                report(None, fault.message)
+
     def _judge(self, step: Step, reply: Reply) -> None:
         if reply.exit_status is None:
             raise HostFault(f"the command was killed: {reply.stderr.strip()[-200:]}", code="killed")
@@ -121,74 +163,38 @@ class Execution:
         if step.capture is not None:
             self._captures[step.capture.name] = step.capture.read(reply)
 
-    async def _send(self, step: Step, line: str, base: float, share: float) -> Reply:
-        sink: Sink | None = None
-        output = bytearray()
-        if step.into is not None:
-            inner = await self._desk.open_sink(step.into)
-            moved = 0
+    def _recheck_line(self, step: Step) -> str | None:
+        return None if step.recheck is None else step.recheck.command.filled(self._captures).line
 
-            async def counting(chunk: bytes) -> None:
-                nonlocal moved
-                moved += len(chunk)
-                if step.bytes_expected:
-                    self._report(step, base + share * min(1.0, moved / step.bytes_expected), moved)
-                await inner(chunk)
-
-            sink = counting
-        elif step.percent is not None:
-            reading = step.percent
-
-            async def watching(chunk: bytes) -> None:
-                output.extend(chunk)
-                done = reading(chunk.decode("utf-8", "replace"))
-                if done is not None:
-                    self._report(step, base + share * done / 100, note=f"{done:.0f} %")
-
-            sink = watching
-        reply = await self._runner.run(
-            line,
-            stdin=step.stdin.sent() if step.stdin is not None else b"",
-            feed=self._desk.feed(step.feed) if step.feed is not None else None,
-            sink=sink,
-            timeout_s=step.timeout_s,
-        )
-        if output:
-            reply = Reply(reply.exit_status, output.decode("utf-8", "replace"), reply.stderr)
-        if step.into is not None and reply.ok:
-            await self._desk.close_sink(step.into)
-        return reply
-
-    async def _wait(self, step: Step, line: str) -> Reply:
-        until = step.until
-        assert until is not None
-        limit = time.monotonic() + until.timeout_s
-        reason = "no answer yet"
-        while True:
-            try:
-                reply = await self._runner.run(line, timeout_s=max(5.0, limit - time.monotonic()))
-                found = until.done(reply)
-                if not isinstance(found, NotYet):
-                    self._captures[until.name] = found
-                    return reply
-                reason = found.reason
-            except HostFault as error:
-                if error.code not in _LOST:
-                    raise
-                reason = error.message
-            if time.monotonic() + until.every_s > limit:
-                raise StepFailed(
-                    f"waited {until.timeout_s:g} s for {until.expects}, but {reason}", code="not_reached"
-                )
-            self._report(step, None, note=reason)
-            await asyncio.sleep(until.every_s)
+    async def _happened_all_the_same(self, begun: _Begun, error: CesoError) -> bool:
+        """Ask the host whether a step that failed, or whose end is not known, happened after all."""
+        line = self._recheck_line(begun.step)
+        if line is None:
+            return False
+        try:
+            found = await self._delivery.recheck(begun.step, line)
+        except CesoError:
+            return False
+        if found is None:
+            begun.state = "failed"
+            return False
+        self._captures.update(found)
+        begun.state = "succeeded"
+        self._record_softly("recheck", step=begun.number, line=line, said=error.message, happened=True)
+        return True
 
     async def _failed(self, number: int, step: Step, error: BaseException) -> CesoError:
-        cause = error.message if isinstance(error, CesoError) else "the run was cancelled"
-        hint = error.hint if isinstance(error, CesoError) else ""
-        code = error.code if isinstance(error, CesoError) else "cancelled"
-        message = f"step {number} of {len(self._plan.steps)} ({step.why}) failed: {cause}"
-        if step.keep_on_failure:
+        cancelled = not isinstance(error, CesoError)
+        if cancelled and (task := asyncio.current_task()) is not None:
+            task.uncancel()  # what was begun is taken back before the run ends
+        cause = "it was cancelled" if cancelled else error.message  # type: ignore[attr-defined]
+        code = "cancelled" if cancelled else error.code  # type: ignore[attr-defined]
+        hint = "" if cancelled else error.hint  # type: ignore[attr-defined]
+        verb = "was cancelled" if cancelled else f"failed: {cause}"
+        message = f"step {number} of {len(self._plan.steps)} ({step.why}) {verb}"
+        completed = any(begun.step.completes and begun.state == "succeeded" for begun in self._begun)
+        if completed or (step.keep_on_failure and not cancelled):
+            self._softly(self._journal.close, self._run.run, "done")
             kept = ", ".join(self._plan.touches)
             return StepFailed(
                 message,
@@ -197,74 +203,92 @@ class Execution:
                 hint=hint or "look at the VM's console; nothing needs to be undone",
             )
         left = await self._undo_all()
+        self._softly(self._journal.close, self._run.run, "left" if left else "undone")
         if not left:
-            destroyed = any(d.step.destroys and d.state != "failed" for d in self._begun)
-            changed = (
-                "A step that cannot be undone had begun."
-                if destroyed
-                else "Everything this run had done was undone; the host is as it was."
-                if any(not d.step.reads_only for d in self._begun)
-                else "Nothing was changed."
-            )
-            return StepFailed(message, code=code, changed=changed, hint=hint)
+            return StepFailed(message, code=code, changed=self._undone_words(), hint=hint)
         return StepFailed(
             message,
             code=code,
             changed="Left on the host: " + "; ".join(left) + ".",
-            hint="remove what is left with the commands given; `ceso audit show` lists every step",
+            hint="`ceso recover` takes it back once the host answers; or run the named commands",
         )
+
+    def _undone_words(self) -> str:
+        if any(begun.step.destroys and begun.state != "failed" for begun in self._begun):
+            return "A step that cannot be undone had begun."
+        if any(not begun.step.reads_only for begun in self._begun):
+            return "Everything this run had done was undone; the host is as it was."
+        return "Nothing was changed."
 
     async def _undo_all(self) -> list[str]:
         """Take back what was begun, newest first; returns a sentence for each thing that is left."""
         left: list[str] = []
-        for done in reversed(self._begun):
-            step = done.step
-            if step.here is not None and step.here.undo_shown() and done.state != "failed":
-                self._record_softly("undo", line=f"# here: {step.here.undo_shown()}")
-                try:
-                    await self._desk.undo(step.here)
-                except CesoError as error:
-                    left.append(f"{step.here.shown()} ({error.message})")
-            if step.undo is None or (done.state == "failed" and step.undo.when == "succeeded"):
-                continue
-            for command in step.undo.commands:
-                problem = await self._undo_one(step, command.filled(self._captures).line)
-                if problem:
-                    left.append(f"what step “{step.why}” made ({problem}); to remove it: {command.line}")
+        for begun in reversed(self._begun):
+            problems = await self._undo_step(begun)
+            left += problems
+            if not problems:
+                self._softly(
+                    self._journal.step_ended, self._run.run, begun.number, "undone", dict(self._captures)
+                )
         return left
 
-    async def _undo_one(self, step: Step, line: str) -> str | None:
-        """Run one undo line until it is proved or the tries are used up; None if it is done."""
+    async def _undo_step(self, begun: _Begun) -> list[str]:
+        step, left = begun.step, []
+        if step.here is not None and step.here.undo_shown() and begun.state != "failed":
+            self._record_softly("undo", line=f"# here: {step.here.undo_shown()}")
+            try:
+                await self._desk.undo(step.here)
+            except CesoError as error:
+                left.append(f"{step.here.shown()} ({error.message})")
+        if step.undo is None or (begun.state == "failed" and step.undo.when == "succeeded"):
+            return left
+        for command in step.undo.commands:
+            problem = await self._undo_line(step, command.filled(self._captures).line)
+            if problem:
+                left.append(f"what step “{step.why}” made ({problem}); to remove it: {command.line}")
+        return left
+
+    async def _undo_line(self, step: Step, line: str) -> str | None:
+        """Run one undo line until it is proved or patience is used up; None if it is done."""
         assert step.undo is not None
         self._progress(f"undoing: {step.why}", None)
         self._record_softly("undo", line=line)
-        problem: str | None = None
-        for attempt in range(UNDO_TRIES):
+        pauses, tries = self._patience.pauses(), 0
+        while True:
+            tries += 1
             try:
-                reply = await self._runner.run(line, timeout_s=60)
-                step.undo.done(reply, self._captures)
+                step.undo.done(await self._runner.run(line, timeout_s=60), self._captures)
                 problem = None
+                break
             except CesoError as error:
                 problem = error.message
-                if isinstance(error, HostFault) and error.code in (*_LOST, "command_failed"):
-                    await asyncio.sleep(min(0.3 * 2**attempt, 8))
-                    continue
-            break
+                code = error.code if isinstance(error, HostFault) else ""
+                refused = code == "command_failed" and tries < UNDO_TRIES
+                if not (refused or code in (*UNKNOWN, "hostd_down")) or not await pauses.another():
+                    break
         self._record_softly("undo_end", line=line, ok=problem is None, problem=problem or "")
         return problem
 
-    def _report(self, step: Step, percent: float | None, moved: int = 0, note: str = "") -> None:
-        extra = f" ({moved / 2**20:.0f} MiB)" if moved else f" ({note})" if note else ""
-        self._progress(f"{step.why}{extra}", percent)
+    def _tell(self, number: int, step: Step, percent: float | None, note: str) -> None:
+        share = 100.0 / len(self._plan.steps)
+        whole = None if percent is None else (number - 1) * share + share * percent / 100
+        self._progress(f"{step.why} ({note})" if note else step.why, whole)
 
     def _record(self, kind: str, **details: Any) -> None:
-        self._audit.record(kind, self._actor, self._run, **details)
+        self._audit.record(kind, self._actor, self._run.run, **details)
 
     def _record_softly(self, kind: str, **details: Any) -> None:
         """Record what has already happened. Cleaning up must not stop because the log is full."""
         try:
             self._record(kind, **details)
         except AuditFault as fault:
+            self._progress(fault.message, None)
+
+    def _softly(self, write: Callable[..., None], *arguments: Any) -> None:
+        """Write down what has already happened; recovery asks the host about what is missing."""
+        try:
+            write(*arguments)
+        except ConfigFault as fault:
             self._progress(fault.message, None)
 
 

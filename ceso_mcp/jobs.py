@@ -27,8 +27,10 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
   id TEXT PRIMARY KEY, operation TEXT NOT NULL, title TEXT NOT NULL, state TEXT NOT NULL,
   message TEXT NOT NULL, percent REAL, created REAL NOT NULL, updated REAL NOT NULL,
-  pid INTEGER, pid_start TEXT, request TEXT NOT NULL, result TEXT, error TEXT)
+  pid INTEGER, pid_start TEXT, request TEXT NOT NULL, result TEXT, error TEXT, cancel REAL)
 """
+KEEP_S = 90 * 86_400
+KEEP_COUNT = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ class Jobs:
             with self._open() as db:
                 db.execute("PRAGMA journal_mode=WAL")
                 db.execute(_SCHEMA)
+                if "cancel" not in {row[1] for row in db.execute("PRAGMA table_info(jobs)")}:
+                    db.execute("ALTER TABLE jobs ADD COLUMN cancel REAL")
             os.chmod(self._path, 0o600)
         except (sqlite3.Error, OSError) as error:
             raise ConfigFault(
@@ -99,6 +103,7 @@ class Jobs:
         now = time.time()
         db = self._open()
         try:
+            self._forget_old(db)
             db.execute(
                 "INSERT INTO jobs (id, operation, title, state, message, created, updated, request)"
                 " VALUES (?,?,?,?,?,?,?,?)",
@@ -106,9 +111,22 @@ class Jobs:
             )
         finally:
             db.close()
-        pid = self._spawn(job_id, self._directory / "worker.log", environment)
+        try:
+            pid = self._spawn(job_id, self._directory / "worker.log", environment)
+        except OSError as error:
+            self.fail(job_id, ConfigFault(f"the job's worker cannot be started: {error}", code="no_worker"))
+            return job_id
         self._update(job_id, pid=pid, pid_start=process_start(pid))
         return job_id
+
+    def _forget_old(self, db: sqlite3.Connection) -> None:
+        """Drop jobs that ended long ago, and the oldest ended ones beyond the number that is kept."""
+        db.execute("DELETE FROM jobs WHERE state <> 'running' AND updated < ?", (time.time() - KEEP_S,))
+        db.execute(
+            "DELETE FROM jobs WHERE state <> 'running' AND id IN"
+            " (SELECT id FROM jobs ORDER BY created DESC LIMIT -1 OFFSET ?)",
+            (KEEP_COUNT,),
+        )
 
     def request(self, job_id: str) -> dict[str, Any]:
         """What the worker of `job_id` was asked to do."""
@@ -117,6 +135,45 @@ class Jobs:
 
     def progress(self, job_id: str, message: str, percent: float | None) -> None:
         self._update(job_id, message=message, percent=percent)
+
+    def adopt(self, job_id: str) -> None:
+        """This process carries the job out: it is alive as long as this process is."""
+        self._update(job_id, pid=os.getpid(), pid_start=process_start(os.getpid()))
+
+    def ask_to_cancel(self, job_id: str) -> Job:
+        """Ask the job's worker to stop and take back what it has done; returns the job as it stands.
+
+        A job that has ended is returned as it is; the worker decides, so look at it again later.
+        """
+        db = self._open()
+        try:
+            db.execute(
+                "UPDATE jobs SET cancel = ? WHERE id = ? AND state = 'running' AND cancel IS NULL",
+                (time.time(), job_id),
+            )
+        finally:
+            db.close()
+        return self.get(job_id)
+
+    def cancel_asked(self, job_id: str) -> bool:
+        return self._row(job_id, "cancel")[0] is not None
+
+    def cancelled(self, job_id: str, error: CesoError) -> None:
+        """The job was stopped as asked; `error.changed` says what the host is like now."""
+        self._update(job_id, state="cancelled", message=error.message, error=json.dumps(_error_doc(error)))
+
+    def amend(self, job_id: str, changed: str) -> None:
+        """What was later found out or put right about an ended job's traces."""
+        db = self._open()
+        try:
+            row = db.execute(
+                "SELECT error FROM jobs WHERE id = ? AND state <> 'running'", (job_id,)
+            ).fetchone()
+            if row is not None and row[0]:
+                doc = json.loads(row[0]) | {"changed": changed, "hint": ""}
+                db.execute("UPDATE jobs SET error = ? WHERE id = ?", (json.dumps(doc), job_id))
+        finally:
+            db.close()
 
     def finish(self, job_id: str, result: Mapping[str, Any]) -> None:
         self._update(job_id, state="done", message="done", percent=100.0, result=json.dumps(result))
@@ -131,9 +188,17 @@ class Jobs:
             "id, operation, title, state, message, percent, created, updated, result, error, pid, pid_start",
         )
         job = _job(row)
-        if job.state == "running" and not _alive(row[10], row[11]) and time.time() - job.updated_s > 2:
+        young = 0 <= time.time() - job.updated_s <= 2  # its worker may not be noted yet
+        if job.state == "running" and not _alive(row[10], row[11]) and not (row[10] is None and young):
             return self._orphaned(job_id)
         return job
+
+    def state_of(self, job_id: str) -> State | None:
+        """The job's state; None for one that is no longer listed."""
+        try:
+            return self.get(job_id).state
+        except CesoError:
+            return None
 
     def recent(self, limit: int = 20) -> list[Job]:
         """The newest jobs first."""
@@ -151,7 +216,7 @@ class Jobs:
             "the worker of this job ended before the job did",
             code="worker_lost",
             changed="Steps up to the last one in the audit log may have run.",
-            hint="`ceso audit show` lists what was sent; check the host before trying again",
+            hint="`ceso recover` finds out what is true on the host and takes back what was begun half-way",
         )
         db = self._open()
         try:  # only if it still runs: the worker may have finished between the two looks
@@ -214,13 +279,23 @@ def _job(row: tuple[Any, ...]) -> Job:
 
 
 def process_start(pid: int) -> str:
-    """When process `pid` started, in clock ticks since boot; tells a reused pid from the old one."""
+    """When process `pid` started: this boot and clock ticks since then; "" if there is no such process.
+
+    Tells a reused pid from the old one, also after a reboot.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return ""
     fields = stat.rpartition(")")[2].split()
-    return "" if fields[0] == "Z" else fields[19]
+    return "" if fields[0] == "Z" else f"{_boot_id()}:{fields[19]}"
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "unknown"
 
 
 def _alive(pid: int | None, start: str | None) -> bool:

@@ -27,12 +27,18 @@ class Stream:
 
 
 class Here:
-    """An action on this machine; `shown()` says what it does, `undo_shown()` how it is undone."""
+    """An action on this machine; `shown()` says what it does, `undo_shown()` how it is undone.
+
+    `leaves()` names the backup that is listed once the action has happened: its trace for recovery.
+    """
 
     def shown(self) -> str:
         raise NotImplementedError
 
     def undo_shown(self) -> str | None:
+        return None
+
+    def leaves(self) -> str | None:
         return None
 
 
@@ -55,9 +61,10 @@ class Capture:
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
-    """Why a waiting step has to go on waiting."""
+    """Why a waiting step has to go on waiting, and how far it is if the reply tells."""
 
     reason: str
+    percent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,37 @@ class Undo:
     when: Literal["succeeded", "attempted"] = "attempted"
     done: Judge = exit_zero
 
+    def __post_init__(self) -> None:
+        name_of(self.done)
+
+
+Happened = Callable[[Reply], Mapping[str, str] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Recheck:
+    """How to learn from the host whether a step has happened whose own answer was lost or an error.
+
+    `happened` gives what the step would have captured, possibly nothing, or None if it has not
+    happened; it raises a CesoError if the reply does not tell.
+    """
+
+    command: Command
+    happened: Happened
+
+    def __post_init__(self) -> None:
+        name_of(self.happened)
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """The name under which a journal keeps `function`: what undoes a step must outlive this process.
+
+    Raises ValueError for a function that cannot be found again by its name.
+    """
+    if "<" in function.__qualname__:
+        raise ValueError(f"{function.__qualname__} is no function of a module")
+    return f"{function.__module__}:{function.__qualname__}"
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -93,6 +131,10 @@ class Step:
     removes data. With `keep_on_failure`, a failure here leaves the earlier steps in place: they
     are the wanted result, and only this last proof of it is missing. `percent` reads progress from
     a piece of output; `bytes_expected` is the size of a stream, for the same purpose.
+
+    When the connection breaks, the outcome of a step is unknown. A `repeatable` step is sent again
+    (once more does no harm); one with a `recheck` is looked up first; any other is undone. The step
+    that `completes` the plan is the border of recovery: once it has happened, nothing is taken back.
     """
 
     why: str
@@ -105,9 +147,12 @@ class Step:
     until: Until | None = None
     judge: Judge = exit_zero
     undo: Undo | None = None
+    recheck: Recheck | None = None
     reads_only: bool = False
     destroys: bool = False
     keep_on_failure: bool = False
+    repeatable: bool = False
+    completes: bool = False
     timeout_s: float = 60.0
     percent: Callable[[str], float | None] | None = None
     bytes_expected: int | None = None
@@ -141,7 +186,9 @@ class Step:
             doc["undo"] = [command.line for command in self.undo.commands]
         elif self.here is not None and self.here.undo_shown():
             doc["undo"] = [f"# here: {self.here.undo_shown()}"]
-        for name in ("reads_only", "destroys", "keep_on_failure"):
+        if self.recheck is not None:
+            doc["recheck"] = self.recheck.command.line
+        for name in ("reads_only", "destroys", "keep_on_failure", "repeatable", "completes"):
             if getattr(self, name):
                 doc[name] = True
         return doc

@@ -46,9 +46,17 @@ class Desk(Protocol):
 
     async def undo(self, action: Here) -> None: ...
 
-    def feed(self, stream: Stream) -> Feed: ...
+    def feed(self, stream: Stream, *, again: bool = False) -> Feed:
+        """What goes to the host; `again` after a broken connection: leaves out what is surely there."""
+        ...
 
-    async def open_sink(self, stream: Stream) -> Sink: ...
+    async def open_sink(self, stream: Stream) -> tuple[Sink, bytes]:
+        """Where the step's output goes, and what is added to its standard input for that."""
+        ...
+
+    async def reopen_sink(self, stream: Stream) -> tuple[Sink, bytes]:
+        """Like `open_sink`, after a broken connection: goes on where the stream broke off."""
+        ...
 
     async def close_sink(self, stream: Stream) -> None:
         """End of the stream: raises if it is short or does not check."""

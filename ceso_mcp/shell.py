@@ -109,6 +109,46 @@ class Command:
         return Command(f"{self.line} 2>&1")
 
 
+@dataclass(frozen=True, slots=True)
+class Detached:
+    """A command that goes on when the connection that started it is gone.
+
+    What it says and how it ends is kept in files beside `notes`, on a datastore; its process id in
+    `pid_file`, which belongs into /tmp: a reboot of the host ends both. Starting twice starts once.
+    """
+
+    command: Command
+    notes: Posix
+    pid_file: PurePosixPath
+
+    def _note(self, kind: str) -> str:
+        return quote(f"{self.notes.posix()}.{kind}")
+
+    def start(self) -> Command:
+        """Start it in a session of its own, unless it was started before."""
+        out, end, pid = self._note("out"), self._note("exit"), quote(self.pid_file)
+        script = quote(f"{self.command.line} > {out} 2>&1; echo $? > {end}")
+        return Command(
+            f"test -e {pid} || {{ : > {pid} && setsid sh -c {script} < /dev/null > /dev/null 2>&1 & "
+            f"echo $! > {pid}; }}"
+        )
+
+    def look(self) -> Command:
+        """First line: its exit status, `running` or `lost`; then the end of what it has said."""
+        out, end, pid = self._note("out"), self._note("exit"), quote(self.pid_file)
+        return Command(
+            f'if test -e {end}; then cat {end}; elif kill -0 "$(cat {pid})" 2>/dev/null; then echo running; '
+            f"else sleep 1; cat {end} 2>/dev/null || echo lost; fi; tail -c 600 {out} 2>/dev/null"
+        )
+
+    def stop(self) -> Command:
+        """End it if it runs, and remove its notes."""
+        out, end, pid = self._note("out"), self._note("exit"), quote(self.pid_file)
+        return Command(
+            f'test -e {end} || {{ kill -- "-$(cat {pid})" && sleep 1; }} 2>/dev/null; rm -f {out} {end} {pid}'
+        )
+
+
 def sh(*words: Word) -> Command:
     """A simple command of `words`, each quoted by itself."""
     if not words:

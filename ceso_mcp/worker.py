@@ -6,6 +6,7 @@ was shown; then, and only then, it runs.
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import os
 from typing import Any
@@ -15,9 +16,10 @@ from ceso_mcp.app import Ceso, Progress
 from ceso_mcp.audit import Actor
 from ceso_mcp.config import private_directory
 from ceso_mcp.confirm import Pending
+from ceso_mcp.delivery import Patience
 from ceso_mcp.desk import RepositoryDesk
 from ceso_mcp.errors import CesoError, Refused, StepFailed, TokenFault
-from ceso_mcp.execute import Execution
+from ceso_mcp.execute import Execution, RunRecord
 from ceso_mcp.fact import Fixed
 from ceso_mcp.jobs import ThrottledProgress
 from ceso_mcp.operation import Change, Query
@@ -25,30 +27,53 @@ from ceso_mcp.plan import Plan
 from ceso_mcp.redact import Redactor
 from ceso_mcp.writer_lock import WriterLock
 
+CANCEL_LOOK_S = 0.5
+
 
 async def perform(ceso: Ceso, job_id: str) -> None:
     """Carry out a job to its end and record how it ended. Never raises a CesoError."""
     request = ceso.jobs.request(job_id)
     actor = Actor(**request["actor"])
     progress = ThrottledProgress(lambda message, percent: ceso.jobs.progress(job_id, message, percent))
+    ceso.jobs.adopt(job_id)
+    watching = asyncio.create_task(_cancel_when_asked(ceso, job_id, asyncio.current_task()))
     try:
         if "query" in request:
             query = catalogue.operation(request["query"]).model_validate(request["arguments"])
             assert isinstance(query, Query)
             result = (await ceso.answer(query, actor)).model_dump(mode="json")
         else:
-            result = await _carry_out(ceso, Pending(**request["pending"]), actor, progress)
+            result = await _carry_out(ceso, job_id, Pending(**request["pending"]), actor, progress)
     except CesoError as error:
-        ceso.jobs.fail(job_id, _clean(ceso.redactor, error))
+        end = ceso.jobs.cancelled if error.code == "cancelled" else ceso.jobs.fail
+        end(job_id, _clean(ceso.redactor, error))
+    except asyncio.CancelledError:
+        if not ceso.jobs.cancel_asked(job_id):
+            raise
+        ceso.jobs.cancelled(
+            job_id, StepFailed("it was cancelled", code="cancelled", changed="Nothing was changed.")
+        )
     except BaseException as error:
         ceso.jobs.fail(job_id, _unexpected(error))
         ceso.audit.record("result", actor, ok=False, code="internal", job=job_id)
         raise
     else:
         ceso.jobs.finish(job_id, result)
+    finally:
+        watching.cancel()
 
 
-async def _carry_out(ceso: Ceso, pending: Pending, actor: Actor, progress: Progress) -> dict[str, Any]:
+async def _cancel_when_asked(ceso: Ceso, job_id: str, task: asyncio.Task[Any] | None) -> None:
+    """Stop `task` once somebody has asked for it; it cleans up by itself."""
+    while not ceso.jobs.cancel_asked(job_id):  # noqa: ASYNC110 - another process sets it
+        await asyncio.sleep(CANCEL_LOOK_S)
+    if task is not None:
+        task.cancel()
+
+
+async def _carry_out(
+    ceso: Ceso, job_id: str, pending: Pending, actor: Actor, progress: Progress
+) -> dict[str, Any]:
     change = catalogue.operation(pending.operation).model_validate(pending.arguments)
     assert isinstance(change, Change)
     fixed = Fixed(pending.now, bytes.fromhex(pending.seed_hex))
@@ -56,7 +81,9 @@ async def _carry_out(ceso: Ceso, pending: Pending, actor: Actor, progress: Progr
     with WriterLock(private_directory(ceso.state / "locks"), ceso.host_identity()):
         progress("looking at the host again", 0.0)
         plan = await _plan_again(ceso, change, fixed, pending, actor, desk)
-        run = Execution(plan, ceso.runner, desk, ceso.audit, actor, fixed.run_id, progress)
+        record = RunRecord(fixed.run_id, ceso.host_identity(), job_id, pending.operation)
+        patience = Patience(ceso.config.host.patience_s)
+        run = Execution(plan, ceso.runner, desk, ceso.audit, ceso.journal, actor, record, progress, patience)
         try:
             return await run.carry_out()
         finally:

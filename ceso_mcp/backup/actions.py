@@ -101,6 +101,9 @@ class CommitBackup(Here):
         missing = f", {len(self.not_included)} thing(s) not included" if self.not_included else ""
         return f"commit backup {self.backup_id}{missing}"
 
+    def leaves(self) -> str:
+        return self.backup_id
+
 
 @dataclass(frozen=True, slots=True)
 class DiskFrom(Stream):

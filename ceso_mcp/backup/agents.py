@@ -8,7 +8,7 @@ with standard input `LENGTH\\n`, the program (`agent_stdin`), then the mode's pa
 
 | MODE | ARGS | payload | standard output |
 | --- | --- | --- | --- |
-| read | CAPACITY BLOCK all\\|holes | nothing | wire stream (`wire`) of every non-zero block |
+| read | CAPACITY BLOCK all\\|holes | nothing or `resume_payload` | wire stream (`wire`) of non-zero blocks |
 | write | CAPACITY | a wire stream | one JSON line: `{"capacity":…,"frames":…,"written":…}` |
 | compare | CAPACITY BLOCK | `compare_payload` | one JSON line: `{"blocks":…,"different":…,"first":[…]}` |
 
@@ -77,11 +77,10 @@ def run(main):
 """
 
 _READ = r"""
-def extents(fd, size, how):
+def extents(fd, size, how, p):
     if how != 'holes':
-        yield 0, size
+        yield p, size
         return
-    p = 0
     while p < size:
         try:
             d = os.lseek(fd, p, os.SEEK_DATA)
@@ -101,11 +100,14 @@ def main():
     block, how = int(sys.argv[4]), sys.argv[5]
     if how not in ('all', 'holes'):
         fail('all or holes')
+    since = int(i.readline() or 0)
+    if since % block and since != size or since > size:
+        fail('the offset to go on from is no block of the disk')
     frame = max(1 << 20, block)
     STEP = max(4 << 20, frame)
     zeros, big = bytes(block), bytes(STEP)
     out, sent = sys.stdout.buffer.write, 0
-    for off, end in extents(fd, size, how):
+    for off, end in extents(fd, size, how, since):
         while off < end:
             b = at(fd, off, min(STEP, end - off))
             n = len(b)
@@ -201,6 +203,11 @@ def agent_stdin(mode: Mode) -> bytes:
     """What standard input begins with: the length line and the program. The payload follows."""
     text = program(mode).encode()
     return b"%d\n" % len(text) + text
+
+
+def resume_payload(offset: int) -> bytes:
+    """The payload of read that lets it begin at a byte of the disk, a block border, not at 0."""
+    return b"%d\n" % offset
 
 
 def compare_payload(sums: Sums) -> bytes:

@@ -33,6 +33,12 @@ def end_frame(accounted_bytes: int, data_frames: int) -> bytes:
     return HEAD.pack(END, accounted_bytes, data_frames)
 
 
+def frame_offset(chunk: bytes) -> int | None:
+    """Where on the disk the data frame begins that `chunk` begins with; None for an end frame."""
+    kind, offset, _ = HEAD.unpack_from(chunk)
+    return int(offset) if kind == DATA else None
+
+
 class WireDecoder:
     """Reads a wire stream that arrives in pieces of any size.
 
@@ -48,6 +54,7 @@ class WireDecoder:
         self._missing = 0
         self._offset = 0
         self._reached = 0
+        self._whole = 0
         self._frames = 0
         self._end: tuple[int, int] | None = None
 
@@ -75,7 +82,15 @@ class WireDecoder:
                 body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
                 self._body = []
                 self._frames += 1
+                self._whole = self._reached
                 yield self._offset, body
+
+    def resume(self) -> int:
+        """The stream broke and another one follows, from the returned offset on: the end of the last
+        frame that came whole. What had come of the next frame is forgotten; frames are counted anew."""
+        self._head, self._body, self._missing = b"", [], 0
+        self._reached, self._frames, self._end = self._whole, 0, None
+        return self._whole
 
     def _start_frame(self) -> None:
         kind, offset, length = HEAD.unpack(self._head)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from ceso_mcp.errors import Unreadable
+from ceso_mcp.esxi.dump import Ref, parse_object
+from ceso_mcp.esxi.faults import hostd_unavailable
 from ceso_mcp.esxi.guest import parse_guest
 from ceso_mcp.esxi.power import PowerState
 from ceso_mcp.esxi.registervm import parse_registervm
 from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.fact import Reply
-from ceso_mcp.plan import Capture, Captures, NotYet, Step, Undo, Until
+from ceso_mcp.plan import Capture, Captures, NotYet, Recheck, Step, Undo, Until
 from ceso_mcp.recipes.guest_setup import Expectation, NewIdentity
-from ceso_mcp.recipes.judging import until_power, vim_cmd_worked
+from ceso_mcp.recipes.judging import HOSTD_DOWN, is_on, until_power, vim_cmd_worked
 from ceso_mcp.recipes.place import Place
 from ceso_mcp.shell import Captured, sh
 from ceso_mcp.text import Text
@@ -25,6 +29,7 @@ def bring_up(place: Place, vmx: Vmx, identity: NewIdentity, *, on: bool, wait_s:
     steps = [write_vmx(place, vmx), register(place)]
     if on:
         steps += power_on()
+    steps.append(place.hand_over())
     if on and identity.macs:
         steps.append(wait_for_guest(identity.expectation, wait_s))
     return steps
@@ -52,6 +57,7 @@ def write_vmx(place: Place, vmx: Vmx) -> Step:
         sh("cat").to(place.vmx),
         stdin=Text.of(vmx.render()),
         undo=Undo((sh("rm", "-f", place.vmx),)),
+        repeatable=True,
     )
 
 
@@ -62,11 +68,23 @@ def register(place: Place) -> Step:
         sh("vim-cmd", "solo/registervm", place.vmx),
         capture=Capture("vmid", lambda reply: str(parse_registervm(reply.stdout))),
         judge=vim_cmd_worked,
-        undo=Undo((sh("vim-cmd", "vmsvc/unregister", place.vmx),), done=_unregistered),
+        recheck=Recheck(sh("vim-cmd", "vmsvc/get.summary", place.vmx), registered),
+        undo=Undo((sh("vim-cmd", "vmsvc/unregister", place.vmx),), done=unregistered),
     )
 
 
-def _unregistered(reply: Reply, captures: Captures) -> None:
+def registered(reply: Reply) -> Mapping[str, str] | None:
+    """Reads `get.summary` of a .vmx path: the id of the VM, if that file is registered."""
+    if "vim.fault.NotFound" in reply.output:
+        return None
+    vim_cmd_worked(reply, {})
+    vm = parse_object(reply.stdout, "vim.vm.Summary").get("vm")
+    if not isinstance(vm, Ref):
+        raise Unreadable("get.summary", "it names no VM", line=reply.stdout[:120])
+    return {"vmid": vm.key}
+
+
+def unregistered(reply: Reply, captures: Captures) -> None:
     if "vim.fault.NotFound" in reply.output:
         return
     vim_cmd_worked(reply, captures)
@@ -79,7 +97,8 @@ def power_on(timeout_s: float = 120) -> list[Step]:
             "power on",
             sh("vim-cmd", "vmsvc/power.on", VMID),
             judge=vim_cmd_worked,
-            undo=Undo((sh("vim-cmd", "vmsvc/power.off", VMID),), done=_off),
+            recheck=Recheck(sh("vim-cmd", "vmsvc/power.getstate", VMID), is_on),
+            undo=Undo((sh("vim-cmd", "vmsvc/power.off", VMID),), done=powered_off),
             timeout_s=timeout_s,
         ),
         Step(
@@ -91,7 +110,7 @@ def power_on(timeout_s: float = 120) -> list[Step]:
     ]
 
 
-def _off(reply: Reply, captures: Captures) -> None:
+def powered_off(reply: Reply, captures: Captures) -> None:
     if "InvalidPowerState" in reply.output or "vim.fault.NotFound" in reply.output:
         return
     vim_cmd_worked(reply, captures)
@@ -101,6 +120,8 @@ def wait_for_guest(expectation: Expectation, timeout_s: float) -> Step:
     """Wait until the guest reports what was asked for; its failure keeps the VM."""
 
     def done(reply: Reply) -> str | NotYet:
+        if hostd_unavailable(reply.output):
+            return NotYet(HOSTD_DOWN)
         info = parse_guest(reply.require("asking for the guest"))
         reasons = expectation.missing(info)
         if reasons:

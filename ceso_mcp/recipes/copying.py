@@ -68,7 +68,7 @@ async def plan_copy(facts: Facts, wish: CopyWish, title: str) -> Plan:
         ),
     )
     steps = [place.claim()]
-    steps += _copies(source, disks, targets)
+    steps += _copies(source, disks, targets, facts.fixed.run_id)
     steps += _growth(wish.disk_gib, disks, place)
     if nvram is not None:
         steps.append(
@@ -76,6 +76,7 @@ async def plan_copy(facts: Facts, wish: CopyWish, title: str) -> Plan:
                 "copy the firmware's settings",
                 sh("cp", nvram, place.nvram),
                 undo=Undo((sh("rm", "-f", place.nvram),)),
+                repeatable=True,
             )
         )
     steps += bring_up(place, vmx, identity, on=wish.power_on, wait_s=wish.wait_s)
@@ -139,11 +140,11 @@ async def nvram_of(facts: Facts, source: Vm) -> DatastorePath | None:
     return path if await facts.read(Exists(path)) else None
 
 
-def _copies(source: Vm, disks: list[Disk], targets: Mapping[str, DatastorePath]) -> list[Step]:
-    steps = []
+def _copies(source: Vm, disks: list[Disk], targets: Mapping[str, DatastorePath], run_id: str) -> list[Step]:
+    steps: list[Step] = []
     for number, (disk, target) in enumerate(zip(disks, targets.values(), strict=True), 1):
         which = "the disk" if len(disks) == 1 else f"disk {number} of {len(disks)}"
-        steps.append(copy_disk(disk.top.path, target, f"copy {which} of {source.name}"))
+        steps += copy_disk(disk.top.path, target, f"copy {which} of {source.name}", run_id, number)
     return steps
 
 

@@ -2,26 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+from ceso_mcp.errors import StepFailed
 from ceso_mcp.esxi import vmkfstools
 from ceso_mcp.esxi.paths import DatastorePath
-from ceso_mcp.plan import Step, Undo
+from ceso_mcp.fact import Reply
+from ceso_mcp.plan import NotYet, Recheck, Step, Undo, Until
 from ceso_mcp.recipes.judging import vmkfstools_worked
-from ceso_mcp.shell import sh
+from ceso_mcp.shell import Detached, sh
 
 COPY_TIMEOUT_S = 12 * 3600.0
 """An 80 GB clone takes minutes on an SSD host and hours on a bad one; the limit only ends a hang."""
 
 
-def copy_disk(source: DatastorePath, target: DatastorePath, why: str) -> Step:
-    """Copy a whole disk, its snapshot chain flattened, to a new thin one; stays on the host."""
-    return Step(
-        why,
-        sh("vmkfstools", "-i", source, target, "-d", "thin").merged(),
-        judge=vmkfstools_worked,
-        percent=vmkfstools.parse_progress,
-        undo=remove_disk_files(target),
-        timeout_s=COPY_TIMEOUT_S,
+def copy_disk(source: DatastorePath, target: DatastorePath, why: str, run_id: str, index: int) -> list[Step]:
+    """Copy a whole disk, its snapshot chain flattened, to a new thin one; stays on the host.
+
+    It runs detached, with its notes beside the target: a dropped connection neither ends it nor
+    starts a second one. The notes go with everything else that carries the run's id.
+    """
+    mark = f"{run_id}-{index}"
+    work = Detached(
+        sh("vmkfstools", "-i", source, target, "-d", "thin"),
+        target.sibling(f".ceso-{mark}"),
+        PurePosixPath(f"/tmp/ceso-{mark}.pid"),
     )
+    return [
+        Step(
+            why,
+            work.start(),
+            undo=Undo((work.stop(), *remove_disk_files(target).commands)),
+            repeatable=True,
+        ),
+        Step(
+            f"wait for it: {why}",
+            work.look(),
+            until=Until(f"copied_{index}", _copied, "the copy to be complete", COPY_TIMEOUT_S, every_s=2.0),
+            reads_only=True,
+        ),
+    ]
+
+
+def _copied(reply: Reply) -> str | NotYet:
+    """Reads `Detached.look`: waits while it runs, raises StepFailed if it failed or vanished."""
+    first, _, said = reply.require("looking after the copy").partition("\n")
+    if first.strip() == "lost":
+        raise StepFailed("the copy was ended on the host before it was complete", code="process_lost")
+    if not first.strip().isdigit():
+        percent = vmkfstools.parse_progress(said)
+        return NotYet("it runs" if percent is None else f"{percent:.0f} %", percent)
+    vmkfstools_worked(Reply(int(first), said), {})
+    return "yes"
 
 
 def create_disk(capacity_bytes: int, target: DatastorePath, why: str) -> Step:
@@ -30,6 +63,7 @@ def create_disk(capacity_bytes: int, target: DatastorePath, why: str) -> Step:
         why,
         sh("vmkfstools", "-c", capacity_bytes, "-d", "thin", target).merged(),
         judge=vmkfstools_worked,
+        recheck=_has_size(target, capacity_bytes),
         undo=remove_disk_files(target),
         timeout_s=600,
     )
@@ -41,8 +75,19 @@ def grow_disk(disk: DatastorePath, size_gib: int) -> Step:
         f"grow the disk to {size_gib} GiB",
         sh("vmkfstools", "-X", f"{size_gib}G", disk).merged(),
         judge=vmkfstools_worked,
+        recheck=_has_size(disk, size_gib << 30),
         timeout_s=600,
     )
+
+
+def _has_size(disk: DatastorePath, capacity_bytes: int) -> Recheck:
+    """Whether the disk's descriptor tells this size, in the extent line that vmkfstools writes."""
+    return Recheck(sh("grep", "-c", f"^RW {capacity_bytes // 512} ", disk).merged(), one_line_found)
+
+
+def one_line_found(reply: Reply) -> Mapping[str, str] | None:
+    """Reads `grep -c`: exactly one line fits; none does, or there is no such file."""
+    return {} if reply.ok and reply.stdout.strip() == "1" else None
 
 
 def check_chain(disk: DatastorePath) -> Step:
@@ -57,7 +102,8 @@ def check_chain(disk: DatastorePath) -> Step:
 
 def delete_disk(disk: DatastorePath, why: str) -> Step:
     """Remove a temporary disk of ours."""
-    return Step(why, sh("vmkfstools", "-U", disk).merged(), judge=vmkfstools_worked)
+    stem = disk.name.removesuffix(".vmdk")
+    return Step(why, sh("rm", "-f", disk, disk.sibling(f"{stem}-flat.vmdk")), repeatable=True)
 
 
 def remove_disk_files(disk: DatastorePath) -> Undo:

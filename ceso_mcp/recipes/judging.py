@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ceso_mcp.errors import HostFault, StepFailed
 from ceso_mcp.esxi import vmkfstools
 from ceso_mcp.esxi.faults import find_fault, hostd_unavailable
 from ceso_mcp.esxi.power import PowerState, parse_power_state
 from ceso_mcp.fact import Reply
 from ceso_mcp.plan import Captures, NotYet, Until
+
+HOSTD_DOWN = "the host's management agent (hostd) does not answer"
 
 
 def vmkfstools_worked(reply: Reply, captures: Captures) -> None:
@@ -27,7 +31,7 @@ def vim_cmd_worked(reply: Reply, captures: Captures) -> None:
     if reply.ok and fault is None:
         return
     if hostd_unavailable(reply.output):
-        raise HostFault("the host's management agent (hostd) does not answer", code="hostd_down")
+        raise HostFault(HOSTD_DOWN, code="hostd_down")
     said = f"{fault.type}: {fault.message}" if fault else _tail(reply)
     raise StepFailed(f"the host said: {said}", code="host_refused")
 
@@ -36,10 +40,34 @@ def until_power(state: PowerState, timeout_s: float) -> Until:
     """Poll `vmsvc/power.getstate` until the VM is in `state`: success of a command is no proof."""
 
     def done(reply: Reply) -> str | NotYet:
+        if hostd_unavailable(reply.output):
+            return NotYet(HOSTD_DOWN)
         found = parse_power_state(reply.require("asking for the power state"))
         return found.value if found is state else NotYet(f"the VM is {found.value}")
 
     return Until("power", done, f"power state {state.value}", timeout_s, every_s=0.5)
+
+
+def is_on(reply: Reply) -> Mapping[str, str] | None:
+    """Reads `power.getstate`: the VM is on."""
+    return _in_state(reply, PowerState.ON)
+
+
+def is_off(reply: Reply) -> Mapping[str, str] | None:
+    """Reads `power.getstate`: the VM is off."""
+    return _in_state(reply, PowerState.OFF)
+
+
+def is_suspended(reply: Reply) -> Mapping[str, str] | None:
+    """Reads `power.getstate`: the VM is suspended."""
+    return _in_state(reply, PowerState.SUSPENDED)
+
+
+def _in_state(reply: Reply, state: PowerState) -> Mapping[str, str] | None:
+    if "vim.fault.NotFound" in reply.output:
+        return None
+    vim_cmd_worked(reply, {})
+    return {} if parse_power_state(reply.stdout) is state else None
 
 
 def _tail(reply: Reply) -> str:

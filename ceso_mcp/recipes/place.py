@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from ceso_mcp.fact import Facts, Reply
 from ceso_mcp.facts.inventory import HostVms
 from ceso_mcp.facts.storage import Datastores, Exists
 from ceso_mcp.fields import file_stem
-from ceso_mcp.plan import Captures, Estimate, Step, Undo
+from ceso_mcp.plan import Captures, Estimate, Recheck, Step, Undo
 from ceso_mcp.shell import Glob, sh
 
 MARGIN_BYTES = 256 << 20
@@ -27,6 +28,12 @@ class Place:
     stem: str
     volume: Volume
     folder: DatastorePath
+    run_id: str
+
+    @property
+    def mark(self) -> DatastorePath:
+        """While this file is there, the folder holds a half-made VM of this run."""
+        return self.folder.joined(f".ceso-{self.run_id}")
 
     @property
     def vmx(self) -> DatastorePath:
@@ -56,14 +63,16 @@ class Place:
             )
 
     def claim(self) -> Step:
-        """Make the folder. `mkdir` fails if it exists: of two runs one gets it, and it is empty.
+        """Make the folder, marked as being made by this run. `mkdir` fails if it exists: of two runs one
+        gets it, and it is empty.
 
         Undone by removing what begins with our stem and what hostd adds by itself, then the folder;
         anything else in it is not ours and makes `rmdir` refuse.
         """
         return Step(
             "make the VM's folder",
-            sh("mkdir", self.folder),
+            sh("mkdir", self.folder).then(sh("touch", self.mark)),
+            recheck=Recheck(sh("ls", "-d", self.mark), is_there),
             undo=Undo(
                 (
                     sh(
@@ -72,6 +81,7 @@ class Place:
                         Glob(self.folder.joined(self.stem), "*"),
                         Glob(self.folder, "/vmware*.log"),
                         Glob(self.folder, "/vmx-*.vswp"),
+                        Glob(self.folder, f"/.ceso-{self.run_id}*"),
                     ),
                     sh("rmdir", self.folder),
                 ),
@@ -79,6 +89,39 @@ class Place:
                 done=removed,
             ),
         )
+
+    def hand_over(self) -> Step:
+        """The VM is made: take the mark and the notes of the copies away. From here on nothing is undone."""
+        return Step(
+            "take the run's mark off the VM's folder",
+            sh(
+                "rm",
+                "-f",
+                Glob(self.folder, f"/.ceso-{self.run_id}*"),
+                Glob(f"/tmp/ceso-{self.run_id}", "*.pid"),
+            ),
+            recheck=Recheck(sh("ls", "-d", self.mark), is_gone),
+            repeatable=True,
+            completes=True,
+        )
+
+
+def is_there(reply: Reply) -> Mapping[str, str] | None:
+    """Reads `ls -d`: the thing was made."""
+    return None if "No such file or directory" in reply.output else _listed(reply)
+
+
+def is_gone(reply: Reply) -> Mapping[str, str] | None:
+    """Reads `ls -d`: the thing was removed."""
+    if "No such file or directory" in reply.output:
+        return {}
+    _listed(reply)
+    return None
+
+
+def _listed(reply: Reply) -> Mapping[str, str]:
+    reply.require("looking for it")
+    return {}
 
 
 def removed(reply: Reply, captures: Captures) -> None:
@@ -113,7 +156,7 @@ async def choose_place(facts: Facts, name: str, datastore: str, vms: HostVms) ->
             code="folder_exists",
             hint="it may be what is left of another VM; look at it, or choose another name",
         )
-    return Place(name, stem, volume, folder)
+    return Place(name, stem, volume, folder, facts.fixed.run_id)
 
 
 def _gib(count: int) -> str:

@@ -52,6 +52,7 @@ def write_disk(flat: DatastorePath, source: DiskFrom) -> Step:
         stdin=Text.of(agent_stdin("write").decode()),
         feed=source,
         judge=judge,
+        repeatable=True,
         timeout_s=STREAM_TIMEOUT_S,
     )
 
@@ -84,7 +85,7 @@ def _nothing_differs(reply: Reply, captures: Captures) -> None:
 
 def write_file(source: FileFrom, target: DatastorePath, why: str) -> Step:
     """Write a small file of a backup to the host."""
-    return Step(why, sh("cat").to(target), feed=source, undo=Undo((sh("rm", "-f", target),)))
+    return Step(why, sh("cat").to(target), feed=source, undo=Undo((sh("rm", "-f", target),)), repeatable=True)
 
 
 def note_times(paths: list[DatastorePath]) -> Command:

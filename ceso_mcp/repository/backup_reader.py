@@ -96,8 +96,9 @@ class BackupReader:
         for at in range(0, len(sums.digests), 1 << 20):
             yield sums.digests[at : at + (1 << 20)]
 
-    def disk_stream(self, index: int, *, program: bytes = b"") -> Iterator[bytes]:
-        """`program`, then the wire stream of disk `index` for the host's writer: every non-zero run.
+    def disk_stream(self, index: int, *, program: bytes = b"", start: int = 0) -> Iterator[bytes]:
+        """`program`, then the wire stream of disk `index` for the host's writer: every non-zero run
+        that does not end before byte `start`. Each data frame is a chunk of its own.
 
         Each block's digest is checked before it leaves. On damage the stream breaks off with
         RepositoryFault `damaged` and has no end frame, so the host's writer fails too.
@@ -113,15 +114,16 @@ class BackupReader:
             yield program
         sent = 0
         with ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2))) as pool:
-            for chunk in _in_order(self._jobs(pool, disk, block_map, sums)):
+            for chunk in _in_order(self._jobs(pool, disk, block_map, sums, start)):
                 sent += 1
                 yield chunk
         yield end_frame(disk.capacity_bytes, sent)
 
     def _jobs(
-        self, pool: ThreadPoolExecutor, disk: DiskRecord, block_map: BlockMap, sums: Sums
+        self, pool: ThreadPoolExecutor, disk: DiskRecord, block_map: BlockMap, sums: Sums, start: int
     ) -> Iterator[tuple[int, Future[bytes]]]:
-        groups = ((number, list(runs)) for number, runs in groupby(block_map, key=lambda run: run.pack))
+        wanted = (run for run in block_map if run.offset + run.length > start)
+        groups = ((number, list(runs)) for number, runs in groupby(wanted, key=lambda run: run.pack))
         for pack, runs in self.packs_ahead(disk, groups):
             for run in runs:
                 cut = _readable(partial(_cut, pack, run, disk.block_bytes))

@@ -121,6 +121,11 @@ class DiskWriter:
                 for start, run in self._framer.add(offset, data):
                     self._send(start, run)
 
+    def resume(self) -> int:
+        """The stream broke off and is read again; returns the byte of the disk it has to go on from."""
+        with self._guard, _Poison(self):
+            return self._decoder.resume()
+
     def finish(self) -> DiskStats:
         """Store what is left, the map and the digests.
 

@@ -19,12 +19,12 @@ from ceso_mcp.facts.inventory import Inventory, Vm
 from ceso_mcp.facts.storage import Datastores, Disk, DiskAt, HasProgram
 from ceso_mcp.fields import ExistingVm
 from ceso_mcp.operation import Change
-from ceso_mcp.plan import Capture, Estimate, Plan, Step, Undo
+from ceso_mcp.plan import Capture, Estimate, Plan, Recheck, Step, Undo
 from ceso_mcp.recipes.copying import nvram_of
 from ceso_mcp.recipes.disks import copy_disk, delete_disk
-from ceso_mcp.recipes.place import removed
+from ceso_mcp.recipes.place import is_gone, is_there, removed
 from ceso_mcp.recipes.transfer import note_times, read_disk, read_file, unchanged
-from ceso_mcp.shell import Captured, sh
+from ceso_mcp.shell import Captured, Glob, sh
 
 
 class BackupVm(Change):
@@ -103,6 +103,7 @@ class BackupVm(Change):
                     kind="cold",
                     not_included=tuple(missing),
                 ),
+                completes=True,
             ),
         ]
         return Plan(
@@ -183,12 +184,28 @@ class BackupVm(Change):
             Step(
                 "make a temporary folder",
                 sh("mkdir", folder),
+                recheck=Recheck(sh("ls", "-d", folder), is_there),
                 undo=Undo((sh("rmdir", folder),), when="succeeded", done=removed),
             ),
-            copy_disk(disk.top.path, copy, f"flatten disk {index} with its snapshots into a temporary copy"),
+            *copy_disk(
+                disk.top.path,
+                copy,
+                f"flatten disk {index} with its snapshots into a temporary copy",
+                run_id,
+                index,
+            ),
             read_disk(folder.joined("disk-flat.vmdk"), into, disk.allocated_bytes),
             delete_disk(copy, "remove the temporary copy"),
-            Step("remove the temporary folder", sh("rmdir", folder)),
+            Step(
+                "remove the temporary folder and the copy's notes",
+                sh(
+                    "rm",
+                    "-f",
+                    Glob(folder, f"/.ceso-{run_id}*"),
+                    Glob(f"/tmp/ceso-{run_id}", "*.pid"),
+                ).then(sh("rmdir", folder)),
+                recheck=Recheck(sh("ls", "-d", folder), is_gone),
+            ),
         ]
 
 

@@ -13,8 +13,9 @@ from ceso_mcp.facts.inventory import HostVms, Inventory, Vm
 from ceso_mcp.facts.storage import DiskAt
 from ceso_mcp.fields import ExistingVm
 from ceso_mcp.operation import Change
-from ceso_mcp.plan import Capture, Captures, Judge, Plan, Step
+from ceso_mcp.plan import Capture, Captures, Judge, Plan, Recheck, Step
 from ceso_mcp.recipes.judging import vim_cmd_worked
+from ceso_mcp.recipes.place import is_gone
 from ceso_mcp.shell import Captured, sh
 
 
@@ -49,6 +50,8 @@ class DeleteVm(Change):
                     "delete the VM and its disks",
                     sh("vim-cmd", "vmsvc/destroy", vm.vmid),
                     judge=vim_cmd_worked,
+                    recheck=Recheck(sh("ls", "-d", vm.path), is_gone),
+                    completes=True,
                     destroys=True,
                     timeout_s=600,
                 ),

@@ -13,8 +13,8 @@ from ceso_mcp.facts.guest import GuestOf
 from ceso_mcp.facts.inventory import Inventory
 from ceso_mcp.fields import ExistingVm
 from ceso_mcp.operation import Change
-from ceso_mcp.plan import Plan, Step
-from ceso_mcp.recipes.judging import until_power, vim_cmd_worked
+from ceso_mcp.plan import Plan, Recheck, Step
+from ceso_mcp.recipes.judging import is_off, is_on, is_suspended, until_power, vim_cmd_worked
 from ceso_mcp.shell import sh
 
 Action = Literal["on", "shutdown", "off", "reset", "suspend"]
@@ -69,6 +69,8 @@ class PowerVm(Change):
                     _SAYS[self.action],
                     sh("vim-cmd", f"vmsvc/power.{verb}", vm.vmid),
                     judge=vim_cmd_worked,
+                    recheck=self._recheck(vm.vmid),
+                    completes=True,
                     destroys=self.action in ("off", "reset"),
                     timeout_s=max(120.0, self.timeout_s),
                 ),
@@ -87,6 +89,13 @@ class PowerVm(Change):
             before_after=(("power", vm.power, state.value),),
             outcome={"vm": vm.name, "vmid": vm.vmid, "power": state.value},
         )
+
+    def _recheck(self, vmid: int) -> Recheck | None:
+        """The state tells whether it happened; for a reset nothing does."""
+        if self.action == "reset":
+            return None
+        readers = {PowerState.ON: is_on, PowerState.OFF: is_off, PowerState.SUSPENDED: is_suspended}
+        return Recheck(sh("vim-cmd", "vmsvc/power.getstate", vmid), readers[_ENDS[self.action]])
 
     def _refuse_if_there(self, power: str) -> None:
         if self.action == "on" and power == "on":

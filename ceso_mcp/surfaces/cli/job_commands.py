@@ -41,6 +41,19 @@ def follow_job(job_id: str) -> None:
     report(follow(ceso, job_id, quiet=settings.json), settings)
 
 
+@jobs.command("cancel", cls=Command, short_help="Stop a job and take back what it has done.")
+@click.argument("job_id")
+def cancel_job(job_id: str) -> None:
+    """Ask the job's worker to stop and to take back what it has done, and wait until it has.
+
+    What cannot be taken back is named. A job that has ended is only shown.
+    """
+    settings = current()
+    ceso = opening.open_ceso(settings)
+    ceso.jobs.ask_to_cancel(job_id)
+    report(follow(ceso, job_id, quiet=settings.json), settings)
+
+
 def _row(job: Job) -> dict[str, Any]:
     return {
         "id": job.id,

@@ -55,8 +55,8 @@ class TaskMethods:
         return {"resultType": "complete"}
 
     async def cancel(self, context: Context, params: TaskParams) -> dict[str, Any]:
-        """Acknowledged. A job that has begun to change the host goes on to its end."""
-        self._job(context, "tasks/cancel", params.task_id)
+        """Ask the job's worker to stop and take back what it has done; `tasks/get` tells how it ended."""
+        self._ceso.jobs.ask_to_cancel(self._job(context, "tasks/cancel", params.task_id).id)
         return {"resultType": "complete"}
 
     def _job(self, context: Context, method: str, task_id: str) -> Job:

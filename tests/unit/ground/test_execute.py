@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from ceso_mcp.audit import Actor, AuditLog
+from ceso_mcp.delivery import Patience
 from ceso_mcp.errors import CesoError, HostFault
-from ceso_mcp.execute import Execution
+from ceso_mcp.execute import Execution, RunRecord
 from ceso_mcp.fact import Reply
+from ceso_mcp.journal import Journal
 from ceso_mcp.plan import Capture, NotYet, Plan, Step, Undo, Until
 from ceso_mcp.shell import Captured, sh
 
@@ -37,7 +39,17 @@ class FakeHost:
 
 def execution(plan: Plan, host: FakeHost, folder: Path) -> Execution:
     log = AuditLog(folder / "audit")
-    return Execution(plan, host, None, log, Actor("test"), "run", lambda message, percent: None)  # type: ignore[arg-type]
+    return Execution(
+        plan,
+        host,
+        None,  # type: ignore[arg-type]
+        log,
+        Journal(folder / "journal"),
+        Actor("test"),
+        RunRecord("0a1b2c3d", "host", "job", "toy"),
+        lambda message, percent: None,
+        Patience(2.0, 0.01, 0.02),
+    )
 
 
 def step(word: str, **more: Any) -> Step:

@@ -1,0 +1,202 @@
+"""Delivers one step to the host: its line, its streams, its progress, and again after a lost connection.
+
+A line whose outcome is unknown is sent a second time only if once more does no harm, or if the host
+has been asked whether it happened. A disk stream goes on where it broke off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ceso_mcp.errors import HostFault
+from ceso_mcp.fact import Reply
+from ceso_mcp.plan import NotYet, Step
+from ceso_mcp.ports import Desk, Runner, Sink
+
+LOST = ("connection_lost", "unreachable")
+"""Codes of faults after which the connection is made anew."""
+UNKNOWN = (*LOST, "timeout")
+"""Codes of faults after which nobody knows whether the command ran."""
+
+Report = Callable[[float | None, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long ceso goes on trying to reach the host or its management agent, in seconds."""
+
+    budget_s: float = 180.0
+    first_pause_s: float = 0.2
+    longest_pause_s: float = 8.0
+
+    def pauses(self) -> Pauses:
+        return Pauses(self)
+
+
+class Pauses:
+    """Growing pauses within one budget."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._limit = time.monotonic() + patience.budget_s
+        self._pause = patience.first_pause_s
+        self._longest = patience.longest_pause_s
+
+    async def another(self) -> bool:
+        """Wait once more; False if the budget is used up."""
+        if time.monotonic() + self._pause > self._limit:
+            return False
+        await asyncio.sleep(self._pause)
+        self._pause = min(self._pause * 2, self._longest)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Instead of a reply: the host shows that the step has happened, with what it would capture."""
+
+    captured: Mapping[str, str]
+
+
+class Delivery:
+    """Sends the steps of one run."""
+
+    def __init__(self, runner: Runner, desk: Desk, patience: Patience) -> None:
+        self._runner = runner
+        self._desk = desk
+        self._patience = patience
+
+    async def send(self, step: Step, line: str, recheck: str | None, report: Report) -> Reply | Happened:
+        """The reply of `line`, or the proof that it happened though its reply was lost.
+
+        Raises HostFault when the outcome stays unknown or the host cannot be reached in time.
+        """
+        pauses = self._patience.pauses()
+        again = False
+        while True:
+            try:
+                return await self._once(step, line, report, again=again)
+            except HostFault as fault:
+                sent = fault.code == "connection_lost"
+                if fault.code not in LOST or not (step.reads_only or step.repeatable or recheck or not sent):
+                    raise
+                report(None, fault.message)
+                if not await pauses.another():
+                    raise
+                if sent and not (step.reads_only or step.repeatable):
+                    assert recheck is not None
+                    found = await self.recheck(step, recheck)
+                    if found is not None:
+                        return Happened(found)
+                again = again or sent
+
+    async def recheck(self, step: Step, line: str) -> Mapping[str, str] | None:
+        """What the step would have captured, if it has happened; None if not. Raises CesoError."""
+        assert step.recheck is not None
+        return step.recheck.happened(await self.read(line))
+
+    async def read(self, line: str, timeout_s: float = 60.0) -> Reply:
+        """The reply of a reading line, asked for again until the host can be reached."""
+        pauses = self._patience.pauses()
+        while True:
+            try:
+                return await self._runner.run(line, timeout_s=timeout_s)
+            except HostFault as fault:
+                if fault.code not in LOST or not await pauses.another():
+                    raise
+
+    async def _once(self, step: Step, line: str, report: Report, *, again: bool) -> Reply:
+        stdin = step.stdin.sent() if step.stdin is not None else b""
+        output = bytearray()
+        sink: Sink | None = None
+        if step.into is not None:
+            inner, more = await (
+                self._desk.reopen_sink(step.into) if again else self._desk.open_sink(step.into)
+            )
+            stdin += more
+            sink = _counting(inner, step, report)
+        elif step.percent is not None:
+            sink = _watching(output, step.percent, report)
+        reply = await self._runner.run(
+            line,
+            stdin=stdin,
+            feed=self._desk.feed(step.feed, again=again) if step.feed is not None else None,
+            sink=sink,
+            timeout_s=step.timeout_s,
+        )
+        if output:
+            reply = Reply(reply.exit_status, output.decode("utf-8", "replace"), reply.stderr)
+        if step.into is not None and reply.ok:
+            await self._desk.close_sink(step.into)
+        return reply
+
+    async def wait(self, step: Step, line: str, report: Report) -> tuple[Reply, str]:
+        """Poll until the step's `until` answers; its last reply and the value.
+
+        A host that cannot be reached for a while is waited for within the step's own time. Raises
+        HostFault `not_reached` when that is up.
+        """
+        until = step.until
+        assert until is not None
+        limit = time.monotonic() + until.timeout_s
+        reason, pause = "no answer yet", min(0.1, until.every_s)
+        while True:
+            try:
+                reply = await self._runner.run(line, timeout_s=max(5.0, min(60.0, limit - time.monotonic())))
+                found = until.done(reply)
+                if not isinstance(found, NotYet):
+                    return reply, found
+                reason = found.reason
+                report(found.percent, reason)
+            except HostFault as error:
+                if error.code not in UNKNOWN:
+                    raise
+                reason = error.message
+                report(None, reason)
+            if time.monotonic() + pause > limit:
+                raise HostFault(
+                    f"waited {until.timeout_s:g} s for {until.expects}, but {reason}", code="not_reached"
+                )
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, until.every_s)
+
+
+def _counting(inner: Sink, step: Step, report: Report) -> Sink:
+    moved = 0
+    started = time.monotonic()
+
+    async def counting(chunk: bytes) -> None:
+        nonlocal moved
+        moved += len(chunk)
+        await inner(chunk)
+        report(*_flow(moved, step.bytes_expected, time.monotonic() - started))
+
+    return counting
+
+
+def _flow(moved: int, expected: int | None, seconds: float) -> tuple[float | None, str]:
+    """Percent and words of a stream: how much, how fast, how long still."""
+    rate = moved / max(seconds, 0.001)
+    words = f"{moved / 2**20:.0f} MiB, {rate / 2**20:.0f} MiB/s"
+    if not expected:
+        return None, words
+    left = max(0, expected - moved) / max(rate, 1.0)
+    return min(100.0, 100.0 * moved / expected), f"{words}, {_duration(left)} left"
+
+
+def _duration(seconds: float) -> str:
+    whole = int(seconds + 0.5)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def _watching(output: bytearray, reading: Callable[[str], float | None], report: Report) -> Sink:
+    async def watching(chunk: bytes) -> None:
+        output.extend(chunk)
+        done = reading(chunk.decode("utf-8", "replace"))
+        if done is not None:
+            report(done, f"{done:.0f} %")
+
+    return watching

@@ -1,0 +1,184 @@
+"""The journal: every step of every run, on disk before it is sent and again when it has ended.
+
+It holds what recovery needs without the process that ran the plan: the lines that take a step
+back, the line that tells whether it happened, and what was captured. It is no record for people;
+that is the audit log.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from ceso_mcp.config import private_directory
+from ceso_mcp.errors import ConfigFault
+from ceso_mcp.facts.runs import JournaledRun, JournaledStep
+from ceso_mcp.plan import Plan, Step, exit_zero, name_of
+
+End = Literal["done", "undone", "left", "closed"]
+KEEP_CLOSED_S = 90 * 86_400
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS runs (
+  run TEXT PRIMARY KEY, host TEXT NOT NULL, job TEXT NOT NULL, operation TEXT NOT NULL,
+  title TEXT NOT NULL, touches TEXT NOT NULL, started REAL NOT NULL, captures TEXT NOT NULL,
+  end TEXT, ended REAL);
+CREATE TABLE IF NOT EXISTS steps (
+  run TEXT NOT NULL, number INTEGER NOT NULL, state TEXT NOT NULL, record TEXT NOT NULL,
+  PRIMARY KEY (run, number));
+"""
+
+
+class Journal:
+    """The journal in `directory`. Raises ConfigFault `state_unusable` when it cannot be kept."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = private_directory(directory) / "journal.sqlite"
+        with self._db("BEGIN IMMEDIATE") as db:
+            for statement in _SCHEMA.split(";\n"):
+                db.execute(statement)
+        os.chmod(self._path, 0o600)
+
+    @contextmanager
+    def _db(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
+        try:
+            db = sqlite3.connect(self._path, timeout=20, isolation_level=None)
+            try:
+                db.execute("PRAGMA journal_mode=WAL")
+                db.execute("PRAGMA synchronous=FULL")
+                db.execute(begin)
+                yield db
+                db.execute("COMMIT")
+            finally:
+                db.close()
+        except (sqlite3.Error, OSError) as error:
+            raise ConfigFault(
+                f"the journal {self._path} cannot be kept: {error}",
+                code="state_unusable",
+                hint="without a journal ceso changes nothing; make room or repair its state directory",
+            ) from None
+
+    def begin(self, run: str, host: str, job: str, operation: str, plan: Plan) -> None:
+        """Open a run. Nothing of it is sent before this returns."""
+        row = (run, host, job, operation, plan.title, json.dumps(plan.touches), time.time(), "{}")
+        with self._db() as db:
+            db.execute("DELETE FROM steps WHERE run IN (SELECT run FROM runs WHERE ended < ?)", (_old(),))
+            db.execute("DELETE FROM runs WHERE ended < ?", (_old(),))
+            db.execute(
+                "INSERT INTO runs (run, host, job, operation, title, touches, started, captures)"
+                " VALUES (?,?,?,?,?,?,?,?)",
+                row,
+            )
+
+    def step_begun(self, run: str, number: int, step: Step, captures: Mapping[str, str]) -> None:
+        """Write down a step that is about to be sent."""
+        with self._db() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO steps (run, number, state, record) VALUES (?,?,?,?)",
+                (run, number, "begun", json.dumps(_record(step, captures))),
+            )
+
+    def step_ended(
+        self,
+        run: str,
+        number: int,
+        state: Literal["succeeded", "failed", "unknown", "undone"],
+        captures: Mapping[str, str],
+    ) -> None:
+        """Write down how a step ended, and what is captured so far."""
+        with self._db() as db:
+            db.execute("UPDATE steps SET state = ? WHERE run = ? AND number = ?", (state, run, number))
+            db.execute("UPDATE runs SET captures = ? WHERE run = ?", (json.dumps(dict(captures)), run))
+
+    def close(self, run: str, end: End) -> None:
+        """The run has ended: done, undone, or with things left that are named in its job's error."""
+        with self._db() as db:
+            db.execute("UPDATE runs SET end = ?, ended = ? WHERE run = ?", (end, time.time(), run))
+
+    def job_of(self, run: str) -> str | None:
+        """The job that carried out `run`."""
+        with self._db("BEGIN") as db:
+            row = db.execute("SELECT job FROM runs WHERE run = ?", (run,)).fetchone()
+        return str(row[0]) if row else None
+
+    def open_runs(self, host: str) -> list[JournaledRun]:
+        """Every run on `host` that is not closed, or closed with things left; oldest first."""
+        with self._db("BEGIN") as db:
+            runs = db.execute(
+                "SELECT run, job, operation, title, touches, started, captures FROM runs"
+                " WHERE host = ? AND (end IS NULL OR end = 'left') ORDER BY started, run",
+                (host,),
+            ).fetchall()
+            steps = {
+                row[0]: db.execute(
+                    "SELECT number, state, record FROM steps WHERE run = ? ORDER BY number", (row[0],)
+                ).fetchall()
+                for row in runs
+            }
+        return [_run(row, steps[row[0]]) for row in runs]
+
+
+def function_named(name: str) -> Callable[..., Any]:
+    """The function that `plan.name_of` named; raises ConfigFault if this version has none of that name."""
+    module, _, attribute = name.partition(":")
+    try:
+        if module.startswith("ceso_mcp."):
+            return cast("Callable[..., Any]", getattr(importlib.import_module(module), attribute))
+    except (ImportError, AttributeError):
+        pass
+    raise ConfigFault(
+        f"the journal speaks of {name}, which this version of ceso does not have",
+        code="other_version",
+        hint="recover with the version that began the run",
+    )
+
+
+def _old() -> float:
+    return time.time() - KEEP_CLOSED_S
+
+
+def _record(step: Step, captures: Mapping[str, str]) -> dict[str, Any]:
+    undo, recheck, here = step.undo, step.recheck, step.here
+    return {
+        "why": step.why,
+        "line": step.line() if step.command is None else step.command.filled(captures).line,
+        "reads_only": step.reads_only,
+        "destroys": step.destroys,
+        "completes": step.completes,
+        "undo": [command.line for command in undo.commands] if undo else [],
+        "undo_when": undo.when if undo else "",
+        "undo_judge": name_of(undo.done) if undo else "",
+        "recheck": recheck.command.line if recheck else "",
+        "recheck_reader": name_of(recheck.happened) if recheck else "",
+        "leaves": (here.leaves() or "") if here else "",
+    }
+
+
+def _run(row: tuple[Any, ...], steps: list[tuple[Any, ...]]) -> JournaledRun:
+    run, job, operation, title, touches, started, captures = row
+    found = tuple(
+        JournaledStep(number=number, state=state, **_revived(json.loads(record)))
+        for number, state, record in steps
+    )
+    when = datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds")
+    return JournaledRun(
+        run, job, operation, title, tuple(json.loads(touches)), when, json.loads(captures), found
+    )
+
+
+def _revived(record: dict[str, Any]) -> dict[str, Any]:
+    """A record with its functions found again; what an older version named and this one lacks is left out."""
+    judge, reader = record["undo_judge"], record["recheck_reader"]
+    return record | {
+        "undo": tuple(record["undo"]),
+        "undo_judge": function_named(judge) if judge else exit_zero,
+        "recheck_reader": function_named(reader) if reader else None,
+    }

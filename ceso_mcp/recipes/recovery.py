@@ -1,0 +1,101 @@
+"""What to do about a run that began and was never seen to end: the truth from the host, then the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ceso_mcp.fact import Facts
+from ceso_mcp.facts.backups import Backups
+from ceso_mcp.facts.runs import JournaledRun, JournaledStep, ReplyTo
+from ceso_mcp.plan import Here, Step
+from ceso_mcp.shell import Command
+
+Finding = Literal["finished", "nothing_done", "to_undo", "unknown"]
+
+_SAYS: dict[Finding, str] = {
+    "finished": "it had done what it was for; nothing has to be undone",
+    "nothing_done": "it had changed nothing",
+    "to_undo": "it stopped half-way; what it began is taken back",
+    "unknown": "its last command may or may not have run, and neither can be told from the host",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRun(Here):
+    """Write down that a run is settled."""
+
+    run: str
+    finding: Finding
+
+    def shown(self) -> str:
+        return f"note that run {self.run} is settled: {_SAYS[self.finding]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What was found about one run, and the steps that settle it."""
+
+    run: JournaledRun
+    finding: Finding
+    steps: tuple[Step, ...]
+
+    def sentence(self) -> str:
+        return f"run {self.run.run} ({self.run.title}): {_SAYS[self.finding]}"
+
+
+async def settle(facts: Facts, run: JournaledRun) -> Settlement:
+    """Ask the host what is true of `run`, and plan the way back where it stopped half-way."""
+    steps = [await _look(facts, run, step) for step in run.steps]
+    finding = _finding(steps)
+    back = _way_back(run, steps) if finding == "to_undo" else []
+    closing = Step(f"settle run {run.run}", here=CloseRun(run.run, finding))
+    return Settlement(run, finding, (*back, closing))
+
+
+def _finding(steps: list[JournaledStep]) -> Finding:
+    if any(step.completes and step.state == "succeeded" for step in steps):
+        return "finished"
+    changing = [step for step in steps if not step.reads_only and step.state not in ("failed", "undone")]
+    if any(step.completes and step.state in ("begun", "unknown") for step in changing):
+        return "to_undo" if any(step.undo for step in steps) else "unknown"
+    if any(step.undo and step.state != "undone" for step in steps) or changing:
+        return "to_undo"
+    return "nothing_done"
+
+
+async def _look(facts: Facts, run: JournaledRun, step: JournaledStep) -> JournaledStep:
+    """The step with its true state, where the host or the repository can tell."""
+    if step.state in ("succeeded", "undone"):
+        return step
+    if step.leaves:
+        listed = any(backup.id == step.leaves for backup in (await facts.read(Backups()))[0])
+        return replace(step, state="succeeded" if listed else "failed")
+    if step.recheck_reader is None:
+        return step
+    line = _filled(run, step.recheck)
+    if line is None:
+        return step
+    happened = step.recheck_reader(await facts.read(ReplyTo(line)))
+    return replace(step, state="failed" if happened is None else "succeeded")
+
+
+def _way_back(run: JournaledRun, steps: list[JournaledStep]) -> list[Step]:
+    back = []
+    for step in reversed(steps):
+        if step.state == "undone" or (step.state == "failed" and step.undo_when == "succeeded"):
+            continue
+        for line in step.undo:
+            filled = _filled(run, line)
+            if filled is None:
+                continue  # it names what only the step's success would have told
+            command = Command(filled)
+            back.append(Step(f"take back: {step.why}", command, judge=step.undo_judge, repeatable=True))
+    return back
+
+
+def _filled(run: JournaledRun, line: str) -> str | None:
+    try:
+        return Command(line).filled(run.captures).line
+    except KeyError:
+        return None

@@ -1,0 +1,60 @@
+"""Jobs and unfinished runs, for whoever plans: answers about them, and settling them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from ceso_mcp.facts.runs import Unfinished
+from ceso_mcp.jobs import Job, Jobs
+from ceso_mcp.journal import End, Journal
+from ceso_mcp.recipes.recovery import CloseRun, Finding
+
+WaitForJob = Callable[[str, float], Awaitable[Job]]
+_ENDS: dict[Finding, End] = {
+    "finished": "done",
+    "nothing_done": "undone",
+    "to_undo": "undone",
+    "unknown": "closed",
+}
+_SENTENCES: dict[Finding, str] = {
+    "finished": "It had done what it was for.",
+    "nothing_done": "It had changed nothing.",
+    "to_undo": "What it had begun was taken back by `ceso recover`; the host is as it was.",
+    "unknown": "Its last command may or may not have run; nothing can tell.",
+}
+
+
+class RunDesk:
+    """The journal and the list of jobs, of one host."""
+
+    def __init__(
+        self, journal: Callable[[], Journal], jobs: Callable[[], Jobs], host: str, wait: WaitForJob
+    ) -> None:
+        self._journal = journal
+        self._jobs = jobs
+        self._host = host
+        self.wait = wait
+
+    async def unfinished(self) -> Unfinished:
+        """The open runs of this host, told apart by whether a worker still carries them out."""
+        return await asyncio.to_thread(self._unfinished)
+
+    def _unfinished(self) -> Unfinished:
+        dead, alive = [], []
+        for run in self._journal().open_runs(self._host):
+            if self._jobs().state_of(run.job) == "running":
+                alive.append(run.run)
+            else:
+                dead.append(run)
+        return Unfinished(tuple(dead), tuple(alive))
+
+    async def close(self, action: CloseRun) -> None:
+        """Settle a run, and say so in the error of its job."""
+        await asyncio.to_thread(self._close, action)
+
+    def _close(self, action: CloseRun) -> None:
+        job = self._journal().job_of(action.run)
+        self._journal().close(action.run, _ENDS[action.finding])
+        if job is not None:
+            self._jobs().amend(job, _SENTENCES[action.finding])
