@@ -11,13 +11,12 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from ceso_mcp.errors import LabFault
-from ceso_mcp.lab import command_log, control, fingerprint, world
-from ceso_mcp.lab.blueprint import Blueprint, crowd, with_image
+from ceso_mcp.lab import command_log, control, fingerprint, plan, world
+from ceso_mcp.lab.blueprint import Blueprint
 from ceso_mcp.lab.layout import Layout
 from ceso_mcp.lab.records import Fault, LabAddress, LabStatus, LogEntry
 
@@ -65,9 +64,10 @@ class Lab:
         `golden.build(golden_cache)` made, and it and its copies boot in QEMU; raises `LabFault` when packages
         or the image are missing. A world keeps the guests it was made with.
         """
-        blueprint = self._blueprint(release, vms, world_file)
+        blueprint = plan.asked(release, vms, world_file)
         if guests == "qemu":
-            blueprint = self._with_image(blueprint or Blueprint(release or "8.0"), golden_cache, fresh)
+            kept = None if fresh else self._layout.world
+            blueprint = plan.with_real_guests(blueprint or Blueprint(release or "8.0"), golden_cache, kept)
         if fresh:
             self.stop()
             self._wipe()
@@ -86,17 +86,6 @@ class Lab:
         self.configure(**{name: value for name, value in given.items() if value is not None})
         return self.address()
 
-    def _with_image(self, plan: Blueprint, cache: Path | None, fresh: bool) -> Blueprint | None:
-        """`plan` with the real golden template; None when the world has it already."""
-        from ceso_mcp.lab import golden, qemu_command
-
-        qemu_command.needed()
-        if not fresh and self._layout.world.exists():
-            kept = world.load(self._layout.world).blueprint
-            if any(item.get("image") for item in kept.get("vms", ())):
-                return None
-        return with_image(plan, str(golden.find(cache or golden.default_cache())))
-
     def guest_network_argv(self) -> list[str]:
         """The words that, put before a command, run it in the network of the real guests.
 
@@ -106,18 +95,6 @@ class Lab:
         from ceso_mcp.lab import qemu_network
 
         return qemu_network.entry(self._layout.guests)
-
-    @staticmethod
-    def _blueprint(release: str | None, vms: int, world_file: Path | None) -> Blueprint | None:
-        if world_file is not None:
-            from ceso_mcp.lab import world_file as files
-
-            plan = files.read(world_file, release)
-            return replace(plan, vms=(*plan.vms, *crowd(vms, plan)))
-        if vms:
-            plan = Blueprint(release or "8.0")
-            return replace(plan, vms=(*plan.vms, *crowd(vms, plan)))
-        return None
 
     def _wipe(self) -> None:
         for place in (self._layout.world, self._layout.command_log, self._layout.faults):
@@ -269,20 +246,7 @@ class Lab:
 
     def shell_argv(self) -> list[str]:
         """The command that opens an interactive shell on the lab with OpenSSH's client."""
-        address = self.address()
-        known = self._layout.root / "known_hosts"
-        known.write_text("".join(f"[{address.host}]:{address.port} {key}\n" for key in address.host_keys))
-        options = [
-            f"UserKnownHostsFile={known}",
-            "GlobalKnownHostsFile=/dev/null",
-            "StrictHostKeyChecking=yes",
-            "IdentitiesOnly=yes",
-            "LogLevel=ERROR",
-        ]
-        argv = ["ssh", "-F", "none", "-i", str(address.key_file), "-p", str(address.port)]
-        for option in options:
-            argv += ["-o", option]
-        return [*argv, f"{address.user}@{address.host}"]
+        return self.address().shell_argv(self._layout.root / "known_hosts")
 
     # --- making things go wrong
 

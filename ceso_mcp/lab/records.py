@@ -38,6 +38,21 @@ class LabAddress:
     host_keys: tuple[str, ...]
     password: str
 
+    def shell_argv(self, known_hosts: Path) -> list[str]:
+        """OpenSSH's command for an interactive shell; writes the host's keys to `known_hosts`."""
+        known_hosts.write_text("".join(f"[{self.host}]:{self.port} {key}\n" for key in self.host_keys))
+        options = [
+            f"UserKnownHostsFile={known_hosts}",
+            "GlobalKnownHostsFile=/dev/null",
+            "StrictHostKeyChecking=yes",
+            "IdentitiesOnly=yes",
+            "LogLevel=ERROR",
+        ]
+        argv = ["ssh", "-F", "none", "-i", str(self.key_file), "-p", str(self.port)]
+        for option in options:
+            argv += ["-o", option]
+        return [*argv, f"{self.user}@{self.host}"]
+
 
 @dataclass(frozen=True)
 class LabStatus:

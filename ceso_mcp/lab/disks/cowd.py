@@ -12,7 +12,7 @@ import os
 import struct
 from array import array
 
-from .fault import DiskFault
+from .delta_file import open_delta
 
 MAGIC = b"COWD"
 SECTOR = 512
@@ -45,15 +45,7 @@ class Cowd:
     """One open delta. Offsets and lengths are multiples of 512 bytes of the guest's disk."""
 
     def __init__(self, path: str, *, writable: bool = False) -> None:
-        try:
-            self._file = os.open(path, os.O_RDWR if writable else os.O_RDONLY)
-        except FileNotFoundError:
-            raise DiskFault(25) from None
-        header = os.pread(self._file, _HEADER.size, 0)
-        if len(header) < _HEADER.size or header[:4] != MAGIC:
-            os.close(self._file)
-            raise DiskFault(15)
-        fields = _HEADER.unpack(header)
+        self._file, fields = open_delta(path, _HEADER, lambda fields: fields[0] == MAGIC, writable=writable)
         self.size_bytes = fields[3] * SECTOR
         self._directory_at, self._free = fields[5] * SECTOR, fields[7]
         self._directory = array("I", os.pread(self._file, fields[6] * 4, self._directory_at))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import struct
 
-from .fault import DiskFault
+from .delta_file import open_delta
 
 MAGIC = 0xCAFEBABE
 VERSION = 0x0000000200000001
@@ -51,15 +51,9 @@ class SeSparse:
     """One open delta. Offsets and lengths are multiples of 4 KiB, in bytes of the guest's disk."""
 
     def __init__(self, path: str, *, writable: bool = False) -> None:
-        try:
-            self._file = os.open(path, os.O_RDWR if writable else os.O_RDONLY)
-        except FileNotFoundError:
-            raise DiskFault(25) from None
-        header = os.pread(self._file, _HEADER.size, 0)
-        if len(header) < _HEADER.size or _HEADER.unpack(header)[:2] != (MAGIC, VERSION):
-            os.close(self._file)
-            raise DiskFault(15)
-        fields = _HEADER.unpack(header)
+        self._file, fields = open_delta(
+            path, _HEADER, lambda fields: fields[:2] == (MAGIC, VERSION), writable=writable
+        )
         self.size_bytes = fields[2] * 512
         self._directory_at, self._tables_at, self._grains_at = (
             fields[16] * 512,
