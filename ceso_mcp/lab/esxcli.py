@@ -25,7 +25,7 @@ class Esxcli:
         self._commands: dict[str, Command] = {}
         numbers = tuple(int(word) for word in version.split(".") if word.isdigit())
         self._before_8 = numbers < (8,)
-        self._wide_rules = numbers < (7, 0, 3)
+        self._wide_rules = numbers < (7, 0, 2)
         self._version = version
         self.add([Command(LISTING.words, LISTING.description, self._listing)])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ceso_mcp.lab.esxcli import Esxcli
+from ceso_mcp.lab.esxcli_advanced import AdvancedCommands
 from ceso_mcp.lab.esxcli_firewall import FirewallCommands
 from ceso_mcp.lab.esxcli_ground import Ground
 from ceso_mcp.lab.esxcli_hardware import HardwareCommands
@@ -18,6 +19,7 @@ from ceso_mcp.lab.esxcli_vswitch import VswitchCommands
 
 FAMILIES = (
     SystemCommands,
+    AdvancedCommands,
     SettingsCommands,
     SshCommands,
     HardwareCommands,

@@ -60,7 +60,7 @@ Found = Answer | Scalar
 class Style:
     """`wide_rules`: a left-aligned last column has rule and cells as wide as its longest value.
 
-    So before 7.0 U3 (esxcli-nic-list-2, esxcli-account-list-1). `fields` is `--format-param=fields=…`.
+    So before 7.0 U2 (esxcli-nic-list-2; -profile-sources-1 has it not).
     """
 
     wide_rules: bool = False

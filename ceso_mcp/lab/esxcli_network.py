@@ -260,7 +260,7 @@ class NetworkCommands:
         if key not in host.port_ids:
             taken = [port for kept, port in host.port_ids.items() if kept.startswith(f"{name}/")]
             host.port_ids[key] = max(taken, default=FIRST_CLIENT - 1) + 1
-        hack = any(one.path == "/Net/GuestIPHack" and one.value == 1 for one in host.settings)
+        hack = world.vim.advanced.get("Net.GuestIPHack") == 1
         return {
             "Port ID": switch.portset + host.port_ids[key],
             "vSwitch": name,

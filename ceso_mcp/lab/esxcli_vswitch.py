@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ceso_mcp.lab.esxcli_forms import Answer, Row, Scalar
+from ceso_mcp.lab.esxcli_forms import Answer, Nested, Row, Scalar
 from ceso_mcp.lab.esxcli_ground import Ground, block, blocks, table
 from ceso_mcp.lab.esxcli_options import Command, Given, Option, Refused
 from ceso_mcp.lab.host_config import Vswitch
@@ -119,7 +119,7 @@ class VswitchCommands:
             Command(
                 "network vswitch dvs vmware list",
                 "List the VMware vSphere Distributed Switch currently configured on the ESXi host.",
-                lambda _: blocks("VDSwitch", self._ground.host.dvs, header="Name"),
+                self._distributed,
                 (Option("vds-name", "v"),),
             ),
         ]
@@ -177,6 +177,12 @@ class VswitchCommands:
                 }
             )
         return blocks("VirtualSwitch", rows, header="Name")
+
+    def _distributed(self, given: Given) -> Answer:
+        """None unless stated; `DVPort` is a list of structures (esxcli-dvs-list-1)."""
+        rows = [row for row in self._ground.host.dvs if given.get("vds-name") in (None, row["Name"])]
+        shown = [{**row, "DVPort": Nested("DVPort", tuple(row["DVPort"]), one=False)} for row in rows]
+        return blocks("VDSwitch", shown, header="Name")
 
     def _add(self, given: Given) -> Scalar:
         names, name = self._ground.world.vswitches, given["vswitch-name"]

@@ -18,6 +18,9 @@ ACCOUNTS = [
 
 # path, value, default, lowest, highest, characters, description, hidden
 SETTINGS: list[tuple[Any, ...]] = [
+    ("/Misc/HostName", "", "", 0, 0, "**", "Name of this host."),
+    ("/Syslog/global/logDir", "[] /scratch/log", "[] /scratch/log", 0, 0, "**", "Where logs are kept."),
+    ("/Syslog/global/logHost", "", "", 0, 0, "**", "The remote hosts that logs are sent to."),
     (
         "/Net/FollowHardwareMac",
         1,
