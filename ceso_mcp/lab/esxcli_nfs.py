@@ -17,6 +17,8 @@ from ceso_mcp.lab.storage import VOLUMES
 from ceso_mcp.lab.world import Datastore
 
 SHARE_BYTES = 1 << 40
+# Of mounts that a blueprint describes.
+SERVER = "nas.lab.example"
 
 
 class NfsCommands:
@@ -46,7 +48,7 @@ class NfsCommands:
             Command(
                 "storage nfs41 list",
                 "List the NFS v4.1 volumes currently known to the ESX host.",
-                lambda _: table("NfsVolume41", self._ground.host.nfs41),
+                self._list_41,
             ),
         ]
 
@@ -61,8 +63,8 @@ class NfsCommands:
             rows.append(
                 {
                     "Volume Name": item.name,
-                    "Host": item.remote_host,
-                    "Share": item.share,
+                    "Host": item.remote_host or SERVER,
+                    "Share": item.share or f"/{item.name}",
                     **({"Vmknic": "None"} if modern else {}),
                     "Accessible": item.accessible,
                     "Mounted": True,
@@ -73,6 +75,25 @@ class NfsCommands:
                 }
             )
         return table("NfsVolume", rows)
+
+    def _list_41(self, _: Given) -> Answer:
+        """Transcript esxcli-nfs41-list-1: mounts that are no datastores are stated."""
+        rows: list[Row] = [
+            {
+                "Volume Name": item.name,
+                "Host(s)": item.remote_host or SERVER,
+                "Share": item.share or f"/{item.name}",
+                "Accessible": item.accessible,
+                "Mounted": True,
+                "Read-Only": item.read_only,
+                "Security": "AUTH_SYS",
+                "isPE": False,
+                "Hardware Acceleration": "Not Supported" if item.accessible else "Unknown",
+            }
+            for item in self._ground.world.datastores
+            if item.type == "NFS41"
+        ]
+        return table("NfsVolume41", rows + self._ground.host.nfs41)
 
     def _add(self, given: Given) -> Scalar:
         ground, name, where = self._ground, given["volume-name"], f"{given['host']}:{given['share']}"
