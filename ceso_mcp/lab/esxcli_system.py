@@ -155,6 +155,9 @@ class SystemCommands:
         world = self._ground.world
         if given["enable"] == world.maintenance:
             raise Refused("Maintenance mode is already " + ("enabled." if world.maintenance else "disabled."))
+        if given["enable"] and self._ground.running():
+            # A host waits until they are off; like vim-cmd, the lab fails at once (assumed).
+            raise Refused("Operation timed out.")
         world.maintenance = given["enable"]
         return self._ground.done()
 
