@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from xml.sax.saxutils import escape
-
-Cell = str | int | bool | list[str]
 
 
 @dataclass(frozen=True)
-class Bytes:
-    """A number that text prints with its unit (`hardware memory get`)."""
+class Quantity:
+    """A number that text prints with its unit: `34133794816 Bytes`, `114473 MiB`."""
 
     count: int
+    unit: str = "Bytes"
+
+
+@dataclass(frozen=True)
+class Nested:
+    """A structure, or a list of them, as the value of a field (esxcli-nic-get-1, esxcli-dvs-list-1)."""
+
+    type: str
+    rows: tuple[Row, ...]
+    one: bool = True
+
+
+Cell = str | int | bool | list[str] | Quantity | Nested
+Row = dict[str, Cell]
 
 
 @dataclass
@@ -22,22 +34,16 @@ class Answer:
     """What a command found. `columns` are the labels in text order; `one` marks a get command.
 
     `header` names the column whose value heads a block, or is the fixed heading itself when it is no
-    column. `more` are fields that only structured forms show.
+    column. `more` are fields that only structured forms show. `type` names the structure.
     """
 
     type: str
     columns: tuple[str, ...]
-    rows: list[dict[str, Cell | Bytes]]
+    rows: list[Row]
     form: str = "table"
     one: bool = False
     header: str = ""
     more: tuple[str, ...] = ()
-    names: dict[str, str] = field(default_factory=dict)
-    get_type: str = ""
-
-    def property(self, label: str) -> str:
-        """The property name of a label: without blanks and punctuation."""
-        return self.names.get(label, re.sub(r"[^A-Za-z0-9]", "", label))
 
 
 @dataclass
@@ -47,31 +53,55 @@ class Scalar:
     value: str | int | bool
 
 
-def _plain(cell: Cell | Bytes) -> str:
+Found = Answer | Scalar
+
+
+@dataclass(frozen=True)
+class Style:
+    """`wide_rules`: a left-aligned last column has rule and cells as wide as its longest value.
+
+    So before 7.0 U2 (esxcli-nic-list-2; -profile-sources-1 has it not).
+    """
+
+    wide_rules: bool = False
+    fields: tuple[str, ...] = ()
+
+
+PRESENT = Style()
+
+
+def property_name(label: str) -> str:
+    """The property name of a label: without blanks and punctuation."""
+    return re.sub(r"[^A-Za-z0-9]", "", label)
+
+
+def _plain(cell: Cell) -> str:
     if isinstance(cell, bool):
         return "true" if cell else "false"
-    if isinstance(cell, Bytes):
-        return f"{cell.count} Bytes"
+    if isinstance(cell, Quantity):
+        return f"{cell.count} {cell.unit}"
+    if isinstance(cell, Nested):
+        return ""
     return ", ".join(cell) if isinstance(cell, list) else str(cell)
 
 
-def text(answer: Answer | Scalar) -> str:
-    if isinstance(answer, Scalar):
-        return _plain(answer.value) + "\n"
-    if not answer.rows:
+def text(found: Found, style: Style = PRESENT) -> str:
+    if isinstance(found, Scalar):
+        return _plain(found.value) + "\n"
+    if not found.rows:
         return ""
-    if answer.form == "table":
-        return _table(answer)
-    return "\n".join(_block(answer, row) for row in answer.rows)
+    if found.form == "table":
+        return _table(found, style)
+    return "\n".join(_block(found, row) for row in found.rows)
 
 
-def _table(answer: Answer) -> str:
+def _table(answer: Answer, style: Style) -> str:
     columns = answer.columns
     cells = [[_plain(row[name]) for name in columns] for row in answer.rows]
-    right = [isinstance(answer.rows[0][name], (bool, int)) for name in columns]
+    right = [isinstance(answer.rows[0][name], (bool, int, Quantity)) for name in columns]
     widths = [max(len(name), *(len(row[at]) for row in cells)) for at, name in enumerate(columns)]
     rules = list(widths)
-    if not right[-1]:
+    if not right[-1] and not style.wide_rules:
         rules[-1] = len(columns[-1])
 
     def line(values: list[str]) -> str:
@@ -79,26 +109,41 @@ def _table(answer: Answer) -> str:
             value.rjust(width) if flag else value.ljust(width)
             for value, width, flag in zip(values, widths, right, strict=True)
         ]
-        return "  ".join(padded).rstrip() + "\n"
+        joined = "  ".join(padded)
+        return (joined if style.wide_rules else joined.rstrip()) + "\n"
 
     rule = "  ".join("-" * width for width in rules) + "\n"
     return line(list(columns)) + rule + "".join(line(row) for row in cells)
 
 
-def _block(answer: Answer, row: dict[str, Cell | Bytes]) -> str:
+def _block(answer: Answer, row: Row) -> str:
     head = ""
     if answer.header:
         head = _plain(row[answer.header]) if answer.header in row else answer.header
         head += "\n"
-    return head + "".join(f"   {name}: {_plain(row[name])}\n" for name in answer.columns)
+    return head + _fields(answer.columns, row, "   ")
 
 
-def _properties(answer: Answer, row: dict[str, Cell | Bytes]) -> dict[str, Cell]:
-    found: dict[str, Cell] = {}
-    for name in (*answer.columns, *answer.more):
+def _fields(columns: tuple[str, ...], row: Row, pad: str) -> str:
+    lines = []
+    for name in columns:
         cell = row[name]
-        found[answer.property(name)] = cell.count if isinstance(cell, Bytes) else cell
+        lines.append(f"{pad}{name}: {_plain(cell)}\n")
+        if isinstance(cell, Nested):
+            lines.append("\n".join(_fields(tuple(inner), inner, pad + " " * 6) for inner in cell.rows))
+    return "".join(lines)
+
+
+def _properties(row: Row, names: tuple[str, ...]) -> dict[str, Cell]:
+    found: dict[str, Cell] = {}
+    for name in names:
+        cell = row[name]
+        found[property_name(name)] = cell.count if isinstance(cell, Quantity) else cell
     return dict(sorted(found.items()))
+
+
+def _rows(answer: Answer) -> list[dict[str, Cell]]:
+    return [_properties(row, (*answer.columns, *answer.more)) for row in answer.rows]
 
 
 def _kind(cell: Cell) -> str:
@@ -107,10 +152,10 @@ def _kind(cell: Cell) -> str:
     return "integer" if isinstance(cell, int) else "string"
 
 
-def csv(answer: Answer | Scalar) -> str:
-    if isinstance(answer, Scalar):
-        return f"{_plain(answer.value)},\n"
-    if not answer.rows:
+def csv(found: Found, style: Style = PRESENT) -> str:
+    if isinstance(found, Scalar):
+        return f"{_plain(found.value)},\n"
+    if not found.rows:
         return ""
 
     def cell(value: Cell) -> str:
@@ -118,60 +163,103 @@ def csv(answer: Answer | Scalar) -> str:
         flat = flat.replace("\n", "\\n")
         return '"' + flat.replace('"', '""') + '"' if "," in flat or '"' in flat else flat
 
-    rows = [_properties(answer, row) for row in answer.rows]
-    lines = ["".join(f"{name}," for name in rows[0])]
-    lines += ["".join(f"{cell(value)}," for value in row.values()) for row in rows]
+    rows = _rows(found)
+    names = [name for name in style.fields if name in rows[0]] if style.fields else list(rows[0])
+    lines = ["".join(f"{name}," for name in names)]
+    lines += ["".join(f"{cell(row[name])}," for name in names) for row in rows]
     return "\n".join(lines) + "\n"
 
 
-def keyvalue(answer: Answer | Scalar) -> str:
-    if isinstance(answer, Scalar):
-        return f"{_kind(answer.value)}={_plain(answer.value)}\n"
-    lines = []
-    for number, row in enumerate(answer.rows):
-        start = f"{answer.get_type or answer.type}" if answer.one else f"structure[{number}].{answer.type}"
-        for name, value in _properties(answer, row).items():
-            if isinstance(value, list):
-                shown = "".join(f"{item}," for item in value)
-                lines.append(f"{start}.{name}.string[] = {shown}")
-            else:
-                flat = _plain(value).replace("\n", "\\n")
-                lines.append(f"{start}.{name}.{_kind(value)}={flat}")
+def keyvalue(found: Found, style: Style = PRESENT) -> str:
+    if isinstance(found, Scalar):
+        return f"{_kind(found.value)}={_plain(found.value)}\n"
+    lines: list[str] = []
+    for number, row in enumerate(_rows(found)):
+        start = found.type if found.one else f"structure[{number}].{found.type}"
+        lines += _keyvalue(start, row)
     return "".join(f"{line}\n" for line in lines)
 
 
-def xml(answer: Answer | Scalar) -> str:
+def _keyvalue(start: str, row: dict[str, Cell]) -> list[str]:
+    lines = []
+    for name, value in row.items():
+        if isinstance(value, list):
+            shown = "".join(f"{item}," for item in value)
+            lines.append(f"{start}.{name}.string[] = {shown}")
+        elif isinstance(value, Nested):
+            for number, inner in enumerate(value.rows):
+                place = f"{start}.{name}" if value.one else f"{start}.{name}.structure[{number}]"
+                lines += _keyvalue(f"{place}.{value.type}", _properties(inner, tuple(inner)))
+        else:
+            flat = _plain(value).replace("\n", "\\n")
+            lines.append(f"{start}.{name}.{_kind(value)}={flat}")
+    return lines
+
+
+def xml(found: Found, style: Style = PRESENT) -> str:
     lines = ['<?xml version="1.0" encoding="utf-8"?>']
     lines += ['<output xmlns="http://www.vmware.com/Products/ESX/5.0/esxcli">', "<root>"]
-    if isinstance(answer, Scalar):
-        kind = _kind(answer.value)
-        lines.append(f"   <{kind}>{escape(_plain(answer.value))}</{kind}>")
+    if isinstance(found, Scalar):
+        kind = _kind(found.value)
+        lines.append(f"   <{kind}>{escape(_plain(found.value))}</{kind}>")
     else:
-        pad = "   " if answer.one else "      "
-        lines += [] if answer.one else ['   <list type="structure">']
-        for row in answer.rows:
-            lines.append(f'{pad}<structure typeName="{answer.type}">')
-            for name, value in _properties(answer, row).items():
-                lines.append(f'{pad}   <field name="{name}">')
-                if isinstance(value, list):
-                    lines.append(f'{pad}      <list type="string">')
-                    lines += [f"{pad}         <string>{escape(item)}</string>" for item in value]
-                    lines.append(f"{pad}      </list>")
-                else:
-                    kind = _kind(value)
-                    lines.append(f"{pad}      <{kind}>{escape(_plain(value))}</{kind}>")
-                lines.append(f"{pad}   </field>")
-            lines.append(f"{pad}</structure>")
-        lines += [] if answer.one else ["   </list>"]
+        structures = Nested(found.type, tuple(found.rows), found.one)
+        lines += _xml(structures, "   ", (*found.columns, *found.more))
     return "\n".join([*lines, "</root>", "</output>"]) + "\n"
 
 
-def json_text(answer: Answer | Scalar) -> str:
-    if isinstance(answer, Scalar):
-        return json.dumps(answer.value) + "\n"
-    rows = [_properties(answer, row) for row in answer.rows]
-    value = rows[0] if answer.one else rows
-    return json.dumps(value, ensure_ascii=False).replace("/", "\\/") + "\n"
+def _xml(nested: Nested, pad: str, names: tuple[str, ...] = ()) -> list[str]:
+    lines = [] if nested.one else [f'{pad}<list type="structure">']
+    inner = pad if nested.one else pad + "   "
+    for row in nested.rows:
+        lines.append(f'{inner}<structure typeName="{nested.type}">')
+        for name, value in _properties(row, names or tuple(row)).items():
+            lines.append(f'{inner}   <field name="{name}">')
+            if isinstance(value, list):
+                lines.append(f'{inner}      <list type="string">')
+                lines += [f"{inner}         <string>{escape(item)}</string>" for item in value]
+                lines.append(f"{inner}      </list>")
+            elif isinstance(value, Nested):
+                lines += _xml(value, inner + "      ")
+            else:
+                kind = _kind(value)
+                lines.append(f"{inner}      <{kind}>{escape(_plain(value))}</{kind}>")
+            lines.append(f"{inner}   </field>")
+        lines.append(f"{inner}</structure>")
+    return [*lines, *([] if nested.one else [f"{pad}</list>"])]
 
 
-FORMS = {"": text, "csv": csv, "keyvalue": keyvalue, "xml": xml, "json": json_text}
+def json_text(found: Found, style: Style = PRESENT) -> str:
+    """One line; `/` is escaped, control characters are not (fact sheet §1.5)."""
+    if isinstance(found, Scalar):
+        return _json(found.value) + "\n"
+    structures = Nested(found.type, tuple(found.rows), found.one)
+    return _json(structures, (*found.columns, *found.more)) + "\n"
+
+
+def _json(cell: Cell, names: tuple[str, ...] = ()) -> str:
+    if isinstance(cell, Nested):
+        shown = []
+        for row in cell.rows:
+            pairs = (f"{_json(name)}: {_json(value)}" for name, value in _named(row, names))
+            shown.append("{" + ", ".join(pairs) + "}")
+        return shown[0] if cell.one and shown else "[" + ", ".join(shown) + "]"
+    if isinstance(cell, list):
+        return "[" + ", ".join(map(_json, cell)) + "]"
+    if isinstance(cell, (bool, int)):
+        return _plain(cell)
+    quoted = _plain(cell).replace("\\", "\\\\").replace('"', '\\"').replace("/", "\\/")
+    return f'"{quoted}"'
+
+
+def _named(row: Row, names: tuple[str, ...]) -> list[tuple[str, Cell]]:
+    return list(_properties(row, names or tuple(row)).items())
+
+
+FORMS: dict[str, Callable[[Found, Style], str]] = {
+    "": text,
+    "csv": csv,
+    "keyvalue": keyvalue,
+    "xml": xml,
+    "json": json_text,
+}

@@ -9,9 +9,8 @@ from ceso_mcp.lab import world as worlds
 from ceso_mcp.lab.blueprint import Blueprint
 from ceso_mcp.lab.command_log import CommandLog
 from ceso_mcp.lab.disk_desk import DiskDesk
-from ceso_mcp.lab.esxcli import Esxcli
-from ceso_mcp.lab.esxcli_changes import HostChanges
-from ceso_mcp.lab.esxcli_host import HostQueries
+from ceso_mcp.lab.esxcli_commands import esxcli_of
+from ceso_mcp.lab.esxcli_ground import Ground
 from ceso_mcp.lab.fault_rules import FaultRules
 from ceso_mcp.lab.guests import Guests
 from ceso_mcp.lab.inventory import Inventory
@@ -65,9 +64,8 @@ class Hostd:
             self.vim
         )
         HostCommands(world, self.storage).add_to(self.vim)
-        self.cli = Esxcli()
-        HostQueries(world, self.storage).add_to(self.cli)
-        HostChanges(world, self.power, self.save).add_to(self.cli)
+        ground = Ground(world, self.storage, self.power, self.save, self.layout.host, self.layout.exports)
+        self.cli = esxcli_of(ground)
         self.inventory.save()
 
     def _guests_of(self, world: World) -> Guests:

@@ -50,6 +50,11 @@ class Layout:
         return self.root / "volumes"
 
     @property
+    def exports(self) -> Path:
+        """What NFS servers keep of shares that are not mounted."""
+        return self.root / "exports"
+
+    @property
     def host(self) -> Path:
         """What becomes the root file system of the make-believe host."""
         return self.root / "host"

@@ -149,6 +149,7 @@ class Power:
         vm.world_id = self.world.next_world
         self.world.next_world += 17
         vm.guest = {}
+        vm.measured["started_as"] = vm.name
         self.write_config(vm)
         self.inventory.save()
 

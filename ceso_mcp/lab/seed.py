@@ -58,7 +58,8 @@ def new_world(plan: Blueprint | str) -> World:
 
 
 def clear_volumes(layout: Layout) -> None:
-    """Remove every file of the make-believe datastores."""
+    """Remove every file of the make-believe datastores and of NFS servers."""
+    shutil.rmtree(layout.exports, ignore_errors=True)
     for place in layout.volumes.iterdir():
         if place.is_dir() and not place.is_symlink():
             for inner in place.iterdir():

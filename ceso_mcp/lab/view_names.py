@@ -72,5 +72,10 @@ def kind(datastore: Datastore) -> str:
 
 
 def reference(datastore: Datastore) -> str:
-    """`vim.Datastore:…` of a datastore: a VMFS volume goes by its UUID (an NFS one, too: assumed)."""
+    """`vim.Datastore:…`: a VMFS volume goes by its UUID, a share by its server and path.
+
+    Transcript vimcmd-datastore.listsummary-1. A share without a server goes by its UUID (assumed).
+    """
+    if datastore.remote_host:
+        return f"vim.Datastore:{datastore.remote_host}:{datastore.share}"
     return f"vim.Datastore:{datastore.uuid}"

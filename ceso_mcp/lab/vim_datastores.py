@@ -71,7 +71,10 @@ class DatastoreCommands:
         return Result(self._world.vim.render(self._summary(self._find(arguments[0]))))
 
     async def info(self, arguments: list[str]) -> Result:
-        """The summary and the volume; the names are those that scripts grep for (fact sheet §7)."""
+        """The summary and the volume; the names are those that scripts grep for (fact sheet §7).
+
+        The words for NFS are the SDK's (assumed).
+        """
         item = self._find(arguments[0])
         summary = self._summary(item)
         volume = Obj(
@@ -84,14 +87,27 @@ class DatastoreCommands:
                 "uuid": item.uuid,
             },
         )
+        nas = kind(item).startswith("NFS")
+        if nas:
+            volume = Obj(
+                "vim.host.NasVolume",
+                {
+                    "type": kind(item),
+                    "name": item.name,
+                    "capacity": item.size_bytes,
+                    "remoteHost": item.remote_host,
+                    "remotePath": item.share,
+                    "userName": UNSET,
+                },
+            )
         info = Obj(
-            "vim.host.VmfsDatastoreInfo",
+            "vim.host.NasDatastoreInfo" if nas else "vim.host.VmfsDatastoreInfo",
             {
                 "name": item.name,
                 "url": f"{VOLUMES}{item.uuid}",
                 "freeSpace": self._storage.free_bytes(item),
                 "maxFileSize": 70368744177664,
-                "vmfs": volume,
+                "nas" if nas else "vmfs": volume,
             },
         )
         return Result(self._world.vim.render(summary) + self._world.vim.render(info))

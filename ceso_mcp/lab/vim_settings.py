@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+from ceso_mcp.lab import advanced
 from ceso_mcp.lab.dump import Arr, Obj, Ref, Value
 from ceso_mcp.lab.result import Result
 from ceso_mcp.lab.vim_cmd import VimCmd
@@ -89,7 +90,8 @@ class SettingCommands:
         if not keys:
             raise wrong("name")
         items: list[Value] = [
-            Obj("vim.option.OptionValue", {"key": key, "value": known[key]}) for key in keys
+            Obj("vim.option.OptionValue", {"key": key, "value": advanced.value(self._world, key)})
+            for key in keys
         ]
         return Result(self._world.vim.render(Arr("vim.option.OptionValue", items)))
 
@@ -101,7 +103,7 @@ class SettingCommands:
             raise wrong(key)
         if number and not value.lstrip("-").isdigit():
             raise wrong(key)
-        known[key] = int(value) if number else value
+        advanced.store(self._world, key, int(value) if number else value)
         return Result(changed=True)
 
     async def backup_config(self, _: list[str]) -> Result:

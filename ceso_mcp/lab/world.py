@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ceso_mcp.errors import LabFault
+from ceso_mcp.lab.host_config import HostConfig
 from ceso_mcp.lab.vim_state import VimState
 from ceso_mcp.lab.vmx import Settings
 
@@ -29,6 +30,11 @@ class Datastore:
     block_bytes: int = 0
     counters: list[str] = field(default_factory=list)
     device: str = "t10.NVMe____LAB_DISK_________________________0001"
+    # Of an NFS mount.
+    remote_host: str = ""
+    share: str = ""
+    read_only: bool = False
+    accessible: bool = True
 
 
 @dataclass
@@ -103,6 +109,7 @@ class World:
     next_message: int = 0
     maintenance: bool = False
     vim: VimState = field(default_factory=VimState)
+    host: HostConfig = field(default_factory=HostConfig)
     datastores: list[Datastore] = field(default_factory=list)
     vswitches: list[str] = field(default_factory=list)
     portgroups: list[Portgroup] = field(default_factory=list)
@@ -118,6 +125,7 @@ class World:
         value["portgroups"] = [Portgroup(**item) for item in value["portgroups"]]
         vms = [Vm(**{**item, "config": [tuple(p) for p in item["config"]]}) for item in value["vms"]]
         value["vms"] = {vm.vmid: vm for vm in vms}
+        value["host"] = HostConfig.from_json(value.get("host", {}))
         value["vim"] = VimState.from_json(value.get("vim", {}))
         return cls(**value)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from test_reproduce_vim import Stated, captured, state
 
+from ceso_mcp.lab import world as worlds
 from ceso_mcp.lab.disks import operations
 from ceso_mcp.lab.world import Datastore
 
@@ -93,7 +94,7 @@ def test_settings_of_the_host_are_kept(stated: Stated) -> None:
     key = "UserVars.SuppressShellWarning"
     assert stated.run("hostsvc/advopt/update", key, "long", "1") == ""
     assert "value = 1\n" in stated.run("hostsvc/advopt/view", key)
-    assert stated.hostd.layout.world.read_text().count('"enabled": true') == 1
+    assert worlds.load(stated.hostd.layout.world).vim.autostart["enabled"] is True
 
 
 def test_what_the_lab_cannot_do_says_so_in_words_no_host_has(stated: Stated) -> None:
