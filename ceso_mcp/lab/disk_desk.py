@@ -57,6 +57,10 @@ class DiskDesk:
         if kind == "flag":
             old = int(self.world.release.partition(".")[0]) < 6
             return "1" if {"old": old, "mapping": self.world.mapping}.get(fields[1]) else "0"
+        if kind == "open":
+            return self._open(fields[1])
+        if kind == "exec":
+            return "EPERM" if self.world.installed_only else "ok"
         if kind == "slot":
             if self.world.clone_limit and len(self._cloning) >= self.world.clone_limit:
                 return "full"
@@ -70,6 +74,13 @@ class DiskDesk:
         """The program ended; what it held is free."""
         self.locks.release(owner)
         self._cloning.discard(owner)
+
+    def _open(self, path: str) -> str:
+        """Whether a program other than vmkfstools may open an extent: the error by name, or `ok` (§3)."""
+        datastore = self.storage.of(path)
+        if datastore is None or self.world.raw_opens != "refused" or not self.locks.mode(path):
+            return "ok"
+        return "EPERM" if datastore.type.startswith("NFS") else "EBUSY"
 
     def _query(self, what: str, path: str, how: str) -> str:
         datastore = self.storage.of(path)

@@ -163,7 +163,9 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
             environment = host.environment(self._seq, TERM=self._terminal.term, PS1=PROMPT)
             if self._line is None:
                 self.output(1, namespace.MOTD.replace("\n", "\r\n").encode())
-            status = await self._terminal.run(host.argv(self._line), environment, self.output)
+            status = await self._terminal.run(
+                host.argv(self._line), environment, self.output, self._machine.before_exec()
+            )
             self._exit(status)
             return
         line = SFTP if self._subsystem else self._line if self._line is not None else "exec sh -s"
@@ -174,7 +176,11 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
         environment = host.environment(self._seq, **original)
         self._spawning = True
         transport, _ = await loop.subprocess_exec(
-            lambda: ProcessPipes(self), *argv, env=environment, start_new_session=True
+            lambda: ProcessPipes(self),
+            *argv,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=self._machine.before_exec(),
         )
         self._process.started(transport)
         self._release_input("starting")

@@ -178,7 +178,8 @@ class Lab:
         answer = self._ask_or_none("status")
         if answer is not None:
             vms = tuple((int(vmid), str(name), str(state)) for vmid, name, state in answer["vms"])
-            return LabStatus(True, int(answer["pid"]), self.address(), answer["release"], vms)
+            here = (True, int(answer["pid"]), self.address(), answer["release"])
+            return LabStatus(*here, vms, tuple(answer["notes"]))
         if not self._layout.world.exists():
             return LabStatus(False, None, None, "")
         kept = world.load(self._layout.world)
@@ -198,7 +199,8 @@ class Lab:
         `latency_s` of vim-cmd and esxcli, `login_s` (None: as `latency_s`), `boot_delay_s` of guests,
         `throughput_bytes_s` of each stream (0: no limit), `lock_failures` (0: never) and `unlock_s` of the
         lock-out, `max_startups` as in sshd_config; of disks `base_exclusive`, `clone_limit` (0: any number)
-        and `mapping`. Raises `LabFault` for another name.
+        and `mapping`; `raw_opens` ("refused" or "allowed") of extents that are in use, `exec_installed_only`
+        (None: as the release has it). Raises `LabFault` for another name.
         """
         self._ask("configure", **settings)
 

@@ -35,6 +35,7 @@ class Machine:
         self.access = Access(etc, world_now)
         self.host_log = HostLog(etc.parent / "var" / "log", self.world.release)
         self.running: dict[int, Cuttable] = {}
+        self.before_exec: Callable[[], Callable[[], None] | None] = lambda: None
         self.apply_to_world: Callable[[Fault], None] = lambda fault: None
 
     @property

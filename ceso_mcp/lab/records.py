@@ -56,13 +56,14 @@ class LabAddress:
 
 @dataclass(frozen=True)
 class LabStatus:
-    """What the lab is doing. `vms` are (vmid, name, power state)."""
+    """What the lab is doing. `vms` are (vmid, name, power state); `notes` what this machine cannot do."""
 
     running: bool
     pid: int | None
     address: LabAddress | None
     release: str
     vms: tuple[tuple[int, str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

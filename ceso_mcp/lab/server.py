@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from ceso_mcp.lab.layout import Layout
 from ceso_mcp.lab.machine import Machine
 from ceso_mcp.lab.program_socket import ProgramSocket
 from ceso_mcp.lab.records import Fault
+from ceso_mcp.lab.watch.watch import CallWatch
 
 ORPHAN_CHECK_S = 2.0
 # Settings of the world that may be changed while it runs.
@@ -39,6 +41,8 @@ CONFIGURABLE = (
     "base_exclusive",
     "clone_limit",
     "mapping",
+    "raw_opens",
+    "exec_installed_only",
 )
 KERNEL = "#1 SMP Release build-{build} Jun 25 2024 00:00:00"
 
@@ -57,6 +61,8 @@ class LabServer:
         self.machine = Machine(self.host, self.log, self.rules, layout.host / "etc", lambda: self.hostd.world)
         self.machine.apply_to_world = self.hostd.apply
         self.hostd.machine = self.machine
+        self.watch = CallWatch()
+        self.machine.before_exec = self._before_exec
         self.ended = asyncio.Event()
 
     async def run(self, port: int) -> None:
@@ -67,6 +73,7 @@ class LabServer:
         programs = await asyncio.start_unix_server(
             self.programs.serve, sock=sockets.listening(self.layout.hostd_socket)
         )
+        self.watch.start(self.programs.serve)
         # Not in another thread: the namespace dies with the thread that made it.
         self.host.boot()
         ssh = await sshd.listen(self.machine, self.layout.keys, port)
@@ -86,7 +93,14 @@ class LabServer:
             if self.hostd.guests is not None:
                 self.hostd.guests.halt()
             self.host.halt()
+            self.watch.stop()
             self.log.close()
+
+    def _before_exec(self) -> Callable[[], None] | None:
+        world, full = self.hostd.world, self.hostd.storage.nearly_full()
+        if world.raw_opens != "refused" and not world.installed_only and not full:
+            return None
+        return self.watch.before_exec(writes=full)
 
     def _plan(self) -> Blueprint:
         kept = self.hostd.world.blueprint
@@ -122,7 +136,8 @@ class LabServer:
         world = self.hostd.world
         if action == "status":
             vms = [[vm.vmid, vm.name, vm.state] for vm in world.vms.values()]
-            return {"pid": os.getpid(), "release": world.release, "vms": vms}
+            unlike = [self.watch.refusal] if self.watch.refusal else []
+            return {"pid": os.getpid(), "release": world.release, "vms": vms, "notes": unlike}
         if action == "stop":
             asyncio.get_running_loop().call_soon(self.ended.set)
             return None

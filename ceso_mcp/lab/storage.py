@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from ceso_mcp.lab.world import Datastore, Vm, World
@@ -22,6 +23,9 @@ VERSIONS: dict[str, tuple[str, int | None]] = {
 }
 BLOCKS = {"NFS": 4096, "NFS41": 4096, "vfat": 65536}
 LARGE_DISK_BYTES = 2 << 40
+# Below this the writes of every new command are counted: more than other commands write meanwhile.
+NEARLY_FULL_BYTES = 4 << 30
+COUNT_AGAIN_S = 1.0
 
 
 class Storage:
@@ -30,6 +34,8 @@ class Storage:
     def __init__(self, world: World, volumes: Path) -> None:
         self.world = world
         self.volumes = volumes
+        self._counted: list[tuple[Datastore, int]] = []
+        self._counted_at = float("-inf")
 
     def here(self, path: str) -> str:
         """A path of the host as one of this machine; only below /vmfs/volumes."""
@@ -80,6 +86,16 @@ class Storage:
             return "seSparse"
         large = datastore.type == "VMFS-5" and size_bytes > LARGE_DISK_BYTES
         return "seSparse" if large else "vmfsSparse"
+
+    def nearly_full(self) -> bool:
+        """True when some datastore has little room; what is used is counted at most once a second."""
+        now = time.monotonic()
+        if now - self._counted_at > COUNT_AGAIN_S:
+            self._counted = [(item, self.used_bytes(item)) for item in self.world.datastores]
+            self._counted_at = now
+        return any(
+            item.size_bytes - item.reserve_bytes - used < NEARLY_FULL_BYTES for item, used in self._counted
+        )
 
     def free_bytes(self, datastore: Datastore) -> int:
         return max(0, datastore.size_bytes - datastore.reserve_bytes - self.used_bytes(datastore))

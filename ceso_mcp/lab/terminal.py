@@ -40,15 +40,24 @@ class Terminal:
             os.close(self._leader)
 
     async def run(
-        self, argv: list[str], environment: dict[str, str], output: Callable[[int, bytes], None]
+        self,
+        argv: list[str],
+        environment: dict[str, str],
+        output: Callable[[int, bytes], None],
+        before_exec: Callable[[], None] | None,
     ) -> int:
-        """Run `argv` with the pty as its controlling terminal; its output goes to `output(1, …)`."""
+        """Run `argv` with the pty as its controlling terminal; its output goes to `output(1, …)`.
+
+        `before_exec` is called in the new process.
+        """
         loop = asyncio.get_running_loop()
         ended = loop.create_future()
 
         def take_terminal() -> None:
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+            if before_exec is not None:
+                before_exec()
 
         def readable() -> None:
             try:

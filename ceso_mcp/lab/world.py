@@ -95,6 +95,10 @@ class World:
     clone_limit: int = 0
     # `vmkfstools -t 0` is known.
     mapping: bool = False
+    # Raw opens of an extent that a VM or vmkfstools holds: "refused" as on a host, or "allowed".
+    raw_opens: str = "refused"
+    # Programs that no VIB brought do not run by path; None: as the release has it.
+    exec_installed_only: bool | None = None
     # What a reset brings back; see `blueprint`.
     blueprint: dict[str, Any] = field(default_factory=dict)
     memory_bytes: int = 68632666112
@@ -114,6 +118,13 @@ class World:
     vswitches: list[str] = field(default_factory=list)
     portgroups: list[Portgroup] = field(default_factory=list)
     vms: dict[int, Vm] = field(default_factory=dict)
+
+    @property
+    def installed_only(self) -> bool:
+        """Whether execInstalledOnly is on (fact sheet esxcli-and-shell §3.3: by default from 8.0)."""
+        if self.exec_installed_only is not None:
+            return self.exec_installed_only
+        return int(self.release.partition(".")[0]) >= 8
 
     def to_json(self) -> str:
         return json.dumps({**vars(self), "vms": list(self.vms.values())}, default=vars)

@@ -54,6 +54,8 @@ def clone(call: Call, options: dict[str, str], target: str) -> None:
             raise DiskFault(25)
         laid = "thin" if kind == "zeroedthick" and call.store(place).startswith("NFS") else kind
         progress = call.progress("Clone")
+        if changed:
+            call.lock("write", place.removesuffix(".vmdk") + "-flat.vmdk")
         operations.clone(call.path(source), place, kind, call.room(place), progress, call.place, laid)
     except DiskFault as fault:
         call.fail("Failed to clone disk", fault, changed=changed)
