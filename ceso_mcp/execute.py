@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,7 +19,6 @@ from ceso_mcp.fact import Reply
 from ceso_mcp.journal import Journal
 from ceso_mcp.plan import Plan, Step
 from ceso_mcp.ports import Desk, Runner
-from ceso_mcp.shell import Captured
 
 Progress = Callable[[str, float | None], None]
 State = Literal["succeeded", "failed", "unknown"]
@@ -95,7 +94,7 @@ class Execution:
                 failure = await self._failed(number, step, error)
                 self._record_softly("result", ok=False, code=failure.code, changed=failure.changed)
                 raise failure from None
-        outcome = _outcome(self._plan.outcome, self._captures)
+        outcome = self._plan.filled_outcome(self._captures)
         self._softly(self._journal.close, run.run, "done")
         self._record_softly("result", ok=True, outcome=outcome)
         return outcome
@@ -216,6 +215,9 @@ class Execution:
     def _undone_words(self) -> str:
         if any(begun.step.destroys and begun.state != "failed" for begun in self._begun):
             return "A step that cannot be undone had begun."
+        changing = [b for b in self._begun if not b.step.reads_only and b.state != "failed"]
+        if changing and not any(b.step.undo or b.step.here for b in changing):
+            return "The steps before it were done and are not undone."
         if any(not begun.step.reads_only for begun in self._begun):
             return "Everything this run had done was undone; the host is as it was."
         return "Nothing was changed."
@@ -290,16 +292,3 @@ class Execution:
             write(*arguments)
         except ConfigFault as fault:
             self._progress(fault.message, None)
-
-
-def _outcome(outcome: Mapping[str, Any], captures: Mapping[str, str]) -> dict[str, Any]:
-    filled: dict[str, Any] = {}
-    for name, value in outcome.items():
-        if isinstance(value, Captured):
-            found = captures.get(value.name)
-            filled[name] = int(found) if value.number and found else found
-        elif isinstance(value, tuple | list):
-            filled[name] = list(value)
-        else:
-            filled[name] = value
-    return filled

@@ -79,8 +79,9 @@ class Journal:
             )
 
     def step_begun(self, run: str, number: int, step: Step, captures: Mapping[str, str]) -> None:
-        """Write down a step that is about to be sent."""
+        """Write down a step that is about to be sent, and what is captured so far."""
         with self._db() as db:
+            db.execute("UPDATE runs SET captures = ? WHERE run = ?", (json.dumps(dict(captures)), run))
             db.execute(
                 "INSERT OR REPLACE INTO steps (run, number, state, record) VALUES (?,?,?,?)",
                 (run, number, "begun", json.dumps(_record(step, captures))),

@@ -229,6 +229,19 @@ class Plan:
         """The exact lines, in order."""
         return [step.line() for step in self.steps]
 
+    def filled_outcome(self, captures: Captures) -> dict[str, Any]:
+        """The outcome with captured values in place."""
+        filled: dict[str, Any] = {}
+        for name, value in self.outcome.items():
+            if isinstance(value, Captured):
+                found = captures.get(value.name)
+                filled[name] = int(found) if value.number and found else found
+            elif isinstance(value, tuple | list):
+                filled[name] = list(value)
+            else:
+                filled[name] = value
+        return filled
+
     def document(self) -> dict[str, Any]:
         return {
             "title": self.title,

@@ -27,7 +27,7 @@ from ceso_mcp.plan import Plan
 from ceso_mcp.redact import Redactor
 from ceso_mcp.writer_lock import WriterLock
 
-CANCEL_LOOK_S = 0.5
+ATTEND_EVERY_S = 0.5
 
 
 async def perform(ceso: Ceso, job_id: str) -> None:
@@ -36,7 +36,7 @@ async def perform(ceso: Ceso, job_id: str) -> None:
     actor = Actor(**request["actor"])
     progress = ThrottledProgress(lambda message, percent: ceso.jobs.progress(job_id, message, percent))
     ceso.jobs.adopt(job_id)
-    watching = asyncio.create_task(_cancel_when_asked(ceso, job_id, asyncio.current_task()))
+    watching = asyncio.create_task(_attend(ceso, job_id, progress, asyncio.current_task()))
     try:
         if "query" in request:
             query = catalogue.operation(request["query"]).model_validate(request["arguments"])
@@ -63,10 +63,13 @@ async def perform(ceso: Ceso, job_id: str) -> None:
         watching.cancel()
 
 
-async def _cancel_when_asked(ceso: Ceso, job_id: str, task: asyncio.Task[Any] | None) -> None:
-    """Stop `task` once somebody has asked for it; it cleans up by itself."""
-    while not ceso.jobs.cancel_asked(job_id):  # noqa: ASYNC110 - another process sets it
-        await asyncio.sleep(CANCEL_LOOK_S)
+async def _attend(
+    ceso: Ceso, job_id: str, progress: ThrottledProgress, task: asyncio.Task[Any] | None
+) -> None:
+    """Keep the job's row fresh, and stop `task` once somebody has asked for it; it cleans up by itself."""
+    while not ceso.jobs.cancel_asked(job_id):
+        await asyncio.sleep(ATTEND_EVERY_S)
+        progress.flush()
     if task is not None:
         task.cancel()
 

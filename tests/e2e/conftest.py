@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -42,7 +43,7 @@ class House:
         )
         backup = sections.pop("backup", BackupSection(repository=folder / "backups"))
         self.config = Config(host=host, backup=backup, state_dir=folder / "state", **sections)
-        self.ceso = Ceso(self.config, spawn=lambda job, log, environment: 0)
+        self.ceso = Ceso(self.config, spawn=lambda job, log, environment: os.getpid())
 
     async def ask(self, name: str, /, **arguments: Any) -> Any:
         query = parse_arguments(catalogue.operation(name), arguments)

@@ -544,7 +544,7 @@ DIFFERS = {
     "vimcmd-device.getdevices-2": "an excerpt, a USB disk of the host",
     "vimcmd-fault-1": "a race of two clients; the lab carries out one command at a time",
     "vimcmd-get.config-1": "letters lost, garbage in hardware, options of a 5.1 host's processor",
-    "vimcmd-get.guest-2": "abridged; has no toolsInstallType, which get.guest-1 has in the same state",
+    "vimcmd-get.guest-2": "abridged; toolsInstallType is unset, 8.0 has guestToolsTypeUnknown",
     "vimcmd-get.guest-3": "abridged by its author",
     "vimcmd-get.guest-5": "three lines of a grep without their indentation",
     "vimcmd-get.summary-1": "4.x, fewer properties than any era of the lab",
