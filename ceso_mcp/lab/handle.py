@@ -51,7 +51,7 @@ class Lab:
         fresh: bool = False,
         vms: int = 0,
         world_file: Path | None = None,
-        guests: Literal["fake", "qemu"] = "fake",
+        guests: Literal["fake", "qemu"] | None = None,
         golden_cache: Path | None = None,
     ) -> LabAddress:
         """Start the server unless it runs, and wait until it answers; `fresh` begins with a new world.
@@ -63,11 +63,16 @@ class Lab:
 
         With `guests="qemu"` a new world's golden template carries the real Linux that
         `golden.build(golden_cache)` made, and it and its copies boot in QEMU; raises `LabFault` when packages
-        or the image are missing. A world keeps the guests it was made with.
+        or the image are missing. A world keeps the guests it was made with (at first `fake`); asking for
+        others raises `LabFault`.
         """
         blueprint = self._blueprint(release, vms, world_file)
         if guests == "qemu":
             blueprint = self._with_image(blueprint or Blueprint(release or "8.0"), golden_cache, fresh)
+        elif guests == "fake" and not fresh and self._has_image():
+            raise LabFault(
+                "this lab's world has real guests", hint="make it anew with: ceso lab start --fresh"
+            )
         if fresh:
             self.stop()
             self._wipe()
@@ -91,11 +96,16 @@ class Lab:
         from ceso_mcp.lab import golden, qemu_command
 
         qemu_command.needed()
-        if not fresh and self._layout.world.exists():
-            kept = world.load(self._layout.world).blueprint
-            if any(item.get("image") for item in kept.get("vms", ())):
-                return None
+        if not fresh and self._has_image():
+            return None
         return with_image(plan, str(golden.find(cache or golden.default_cache())))
+
+    def _has_image(self) -> bool:
+        """True when the lab's world was made with a real guest."""
+        if not self._layout.world.exists():
+            return False
+        kept = world.load(self._layout.world).blueprint
+        return any(item.get("image") for item in kept.get("vms", ()))
 
     def guest_network_argv(self) -> list[str]:
         """The words that, put before a command, run it in the network of the real guests.
