@@ -82,17 +82,11 @@ disable_root: true
 growpart: {mode: 'off'}
 """
 
-# The disk's driver is all that the kernel lacks before it can mount the root file system.
-INITRAMFS = """MODULES=list
-COMPRESS=lz4
-"""
-INITRAMFS_MODULES = "vmw_pvscsi\nmptsas\nsd_mod\n"
-
 FSTAB = "LABEL=lab-root / ext4 errors=remount-ro 0 1\n"
 
 GRUB_CFG = """set timeout=0
 insmod all_video
-linux /vmlinuz root=LABEL=lab-root ro console=ttyS0 net.ifnames=1 mitigations=off nokaslr quiet
+linux /vmlinuz root=LABEL=lab-root ro console=ttyS0 net.ifnames=1
 initrd /initrd.img
 boot
 """
@@ -104,8 +98,6 @@ FILES: dict[str, tuple[int, str]] = {
     "usr/local/sbin/lab-reporter": (0o755, REPORTER),
     "etc/systemd/system/lab-reporter.service": (0o644, REPORTER_UNIT),
     "etc/cloud/cloud.cfg.d/90-lab.cfg": (0o644, CLOUD_CONFIG),
-    "etc/initramfs-tools/conf.d/lab": (0o644, INITRAMFS),
-    "etc/initramfs-tools/modules": (0o644, INITRAMFS_MODULES),
     "etc/fstab": (0o644, FSTAB),
     "etc/hostname": (0o644, "localhost\n"),
     "etc/machine-id": (0o444, "uninitialized\n"),
@@ -123,9 +115,7 @@ PACKAGES = (
     "netplan.io",
     "openssh-server",
     "e2fsprogs",
-    "initramfs-tools",
     "iproute2",
-    "lz4",
     "sudo",
     "util-linux-extra",
 )
@@ -134,12 +124,7 @@ PACKAGES = (
 TIDY = r"""set -e
 chroot "$1" systemctl enable systemd-networkd.service lab-reporter.service ssh.service
 chroot "$1" systemctl mask apt-daily.timer apt-daily-upgrade.timer man-db.timer e2scrub_reap.service \
-    serial-getty@ttyS0.service getty@tty1.service systemd-networkd-wait-online.service \
-    systemd-binfmt.service proc-sys-fs-binfmt_misc.automount modprobe@efi_pstore.service \
-    modprobe@fuse.service modprobe@drm.service ldconfig.service systemd-journal-catalog-update.service \
-    sys-kernel-debug.mount sys-kernel-tracing.mount dev-hugepages.mount dev-mqueue.mount \
-    e2scrub_all.timer fstrim.timer
-chroot "$1" update-initramfs -u
+    serial-getty@ttyS0.service getty@tty1.service systemd-networkd-wait-online.service
 rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/netplan/*.yaml "$1"/var/lib/dbus/machine-id
 rm -f "$1"/var/lib/systemd/random-seed
 rm -rf "$1"/var/cache/apt "$1"/var/lib/apt/lists "$1"/usr/share/doc "$1"/usr/share/man "$1"/var/log/*

@@ -23,6 +23,7 @@ from ceso_mcp.lab.records import Fault, LabAddress, LabStatus, LogEntry
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
+ANEW = "make it anew with: ceso lab start --fresh"
 
 
 def default_directory() -> Path:
@@ -70,9 +71,7 @@ class Lab:
         if guests == "qemu":
             blueprint = self._with_image(blueprint or Blueprint(release or "8.0"), golden_cache, fresh)
         elif guests == "fake" and not fresh and self._has_image():
-            raise LabFault(
-                "this lab's world has real guests", hint="make it anew with: ceso lab start --fresh"
-            )
+            raise LabFault("this lab's world has real guests", hint=ANEW)
         if fresh:
             self.stop()
             self._wipe()
@@ -80,9 +79,7 @@ class Lab:
         running = self._ask_or_none("status")
         if blueprint is not None:
             if running is not None or self._layout.world.exists():
-                raise LabFault(
-                    "this lab has a world already", hint="make it anew with: ceso lab start --fresh"
-                )
+                raise LabFault("this lab has a world already", hint=ANEW)
             self._layout.make()
             self._layout.blueprint.write_text(json.dumps(blueprint.to_json()))
         if running is None:

@@ -67,7 +67,7 @@ def command(
     if kvm():
         argv += ["-accel", "kvm", "-cpu", "host"]
     else:
-        argv += ["-accel", "tcg,thread=multi,tb-size=128", "-cpu", "max,-cx16,-svm,tcg-cpuid=off"]
+        argv += ["-accel", "tcg,thread=multi,tb-size=128", "-cpu", "max,-cx16,tcg-cpuid=off"]
     argv += ["-smp", settings.get("numvcpus", "1"), "-m", settings.get("memSize", "32")]
     argv += ["-uuid", str(system), "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"]
     argv += [
