@@ -6,8 +6,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 NODE   := $(CURDIR)/.node
 DEBIAN := busybox-static bubblewrap python3-venv qemu-utils age zstd openssh-client
+# Real guests in QEMU, and the image that they boot from.
+GUESTS := qemu-system-x86 mmdebstrap grub-pc-bin grub-common e2fsprogs iproute2
 
-.PHONY: demo test lint check slow generate setup packages inspector clean
+.PHONY: demo test lint check slow boot generate setup packages inspector clean
 
 demo: setup
 	$(BIN)/ceso demo
@@ -26,6 +28,11 @@ check: lint test
 # The slow suites; with `make inspector` before, the MCP inspector is one of them.
 slow: setup
 	CESO_TEST_NODE=$(NODE)/node_modules/node/bin $(BIN)/pytest -m slow -rs
+
+# Boots real guests; the image of the first run is kept in the cache folder.
+boot: setup
+	@sh scripts/debian-packages $(GUESTS)
+	CI=1 XDG_CACHE_HOME=$${XDG_CACHE_HOME:-$${HOME:-/tmp}/.cache} $(BIN)/pytest -m boot tests/boot -s
 
 generate: setup
 	$(BIN)/python -m ceso_mcp.surfaces.mcp.schemas

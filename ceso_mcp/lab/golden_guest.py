@@ -74,9 +74,10 @@ WantedBy=multi-user.target
 
 CLOUD_CONFIG = """# bookworm's and trixie's locale module needs the package locales
 locale: false
-apt_preserve_sources_list: true
 apt: {preserve_sources_list: true}
 package_update: false
+# An RSA key takes seconds without hardware help.
+ssh_genkeytypes: [ed25519, ecdsa]
 disable_root: true
 growpart: {mode: 'off'}
 """
@@ -113,6 +114,7 @@ PACKAGES = (
     "cloud-init",
     "netplan.io",
     "openssh-server",
+    "e2fsprogs",
     "iproute2",
     "sudo",
     "util-linux-extra",

@@ -50,6 +50,10 @@ class Guests:
         """Ask the guest to stop; it does a moment later."""
         self._begin(vm, self._shut_down(vm))
 
+    def runs(self, vm: Vm) -> bool:
+        """False when the guest of a VM that is on has to be booted at the server's start."""
+        return bool(vm.guest)
+
     def has_tools(self, vm: Vm) -> bool:
         return bool(vm.guest.get("tools"))
 

@@ -22,6 +22,7 @@ from ceso_mcp.lab.records import Fault, LabAddress, LabStatus, LogEntry
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
+ANEW = "make it anew with: ceso lab start --fresh"
 
 
 def default_directory() -> Path:
@@ -50,7 +51,7 @@ class Lab:
         fresh: bool = False,
         vms: int = 0,
         world_file: Path | None = None,
-        guests: Literal["fake", "qemu"] = "fake",
+        guests: Literal["fake", "qemu"] | None = None,
         golden_cache: Path | None = None,
     ) -> LabAddress:
         """Start the server unless it runs, and wait until it answers; `fresh` begins with a new world.
@@ -62,12 +63,15 @@ class Lab:
 
         With `guests="qemu"` a new world's golden template carries the real Linux that
         `golden.build(golden_cache)` made, and it and its copies boot in QEMU; raises `LabFault` when packages
-        or the image are missing. A world keeps the guests it was made with.
+        or the image are missing. A world keeps the guests it was made with (at first `fake`); asking for
+        others raises `LabFault`.
         """
         blueprint = plan.asked(release, vms, world_file)
         if guests == "qemu":
             kept = None if fresh else self._layout.world
             blueprint = plan.with_real_guests(blueprint or Blueprint(release or "8.0"), golden_cache, kept)
+        elif guests == "fake" and not fresh and plan.has_real_guests(self._layout.world):
+            raise LabFault("this lab's world has real guests", hint=ANEW)
         if fresh:
             self.stop()
             self._wipe()
@@ -75,9 +79,7 @@ class Lab:
         running = self._ask_or_none("status")
         if blueprint is not None:
             if running is not None or self._layout.world.exists():
-                raise LabFault(
-                    "this lab has a world already", hint="make it anew with: ceso lab start --fresh"
-                )
+                raise LabFault("this lab has a world already", hint=ANEW)
             self._layout.make()
             self._layout.blueprint.write_text(json.dumps(blueprint.to_json()))
         if running is None:

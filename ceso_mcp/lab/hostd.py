@@ -96,11 +96,11 @@ class Hostd:
         self.inventory.save()
 
     def boot_running(self) -> None:
-        """Boot the guests of VMs that are on and have not reported (after a start of the server)."""
+        """Boot the guests of VMs that are on and whose guests do not run (after a start of the server)."""
         assert self.guests is not None
         for vm in self.world.vms.values():
             vm.question = None
-            if vm.state == worlds.ON and not vm.guest:
+            if vm.state == worlds.ON and not self.guests.runs(vm):
                 self.guests.boot(vm)
 
     # --- faults that change the world

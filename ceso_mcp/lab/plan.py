@@ -33,8 +33,11 @@ def with_real_guests(plan: Blueprint, cache: Path | None, kept: Path | None) -> 
     from ceso_mcp.lab import golden, qemu_command
 
     qemu_command.needed()
-    if kept is not None and kept.exists():
-        before = world.load(kept).blueprint
-        if any(item.get("image") for item in before.get("vms", ())):
-            return None
+    if kept is not None and has_real_guests(kept):
+        return None
     return with_image(plan, str(golden.find(cache or golden.default_cache())))
+
+
+def has_real_guests(kept: Path) -> bool:
+    """Whether there is a world at `kept` and it was made with a real guest."""
+    return kept.exists() and any(item.get("image") for item in world.load(kept).blueprint.get("vms", ()))

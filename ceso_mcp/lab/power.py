@@ -46,7 +46,6 @@ class Power:
         # A real guest's writes reach its disks before the VM is off, and before a snapshot freezes a link.
         self.before_off: Callable[[Vm], None] = lambda vm: None
         self.before_freeze: Callable[[Vm], None] = lambda vm: None
-        self.after_relock: Callable[[Vm], None] = lambda vm: None
         for vm in world.vms.values():
             if vm.state == ON:
                 self._lock_disks(vm)
@@ -181,7 +180,6 @@ class Power:
         self.locks.release(f"vm:{vm.vmid}")
         if vm.state == ON:
             self._lock_disks(vm)
-            self.after_relock(vm)
 
     def write_config(self, vm: Vm) -> None:
         vmx.store(Path(self.storage.here(vm.path)), vm.settings)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -56,29 +57,51 @@ class QemuGuests(Guests):
         self._network: GuestNetwork | None = None
         power.before_off = self._settle
         power.before_freeze = self._freeze
-        power.after_relock = self._relocked
         self._recover()
 
     # --- disks
 
     def _recover(self) -> None:
-        """Overlays that a killed server left behind go into their disks."""
-        for place in self._folder.glob("*/overlays.json"):
-            for item in json.loads(place.read_text()):
-                overlay = Path(item["overlay"])
-                if overlay.exists():
-                    with contextlib.suppress(DiskFault):
-                        qemu_overlay.commit(overlay, self._storage.here(item["disk"]), self._storage.here)
-            shutil.rmtree(place.parent)
+        """Overlays that a killed server left behind go into the links that their VMs stand on now.
 
-    def _note(self, vm: Vm, run_folder: Path, overlays: dict[str, list[Path]]) -> None:
+        Oldest first: what a frozen link has already is not written again, so it makes no difference on which
+        side of a snapshot the server died. Overlays that cannot be read, or whose disk cannot, are kept.
+        """
+        for place in self._folder.glob("*/overlays.json"):
+            noted = json.loads(place.read_text())
+            vm = self._world.vms.get(noted["vmid"])
+            if vm is not None and not self._recovered(vm, noted["overlays"]):
+                os.replace(place, place.with_name("overlays.kept.json"))
+                place.parent.rename(place.parent.with_name(f"{place.parent.name}.kept-{int(time.time())}"))
+            else:
+                shutil.rmtree(place.parent)
+
+    def _recovered(self, vm: Vm, noted: dict[str, list[str]]) -> bool:
         disks = self._storage.disk_paths(vm)
-        items = [{"overlay": str(paths[-1]), "disk": disks[node]} for node, paths in overlays.items()]
-        (run_folder / "overlays.json").write_text(json.dumps(items))
+        try:
+            for node, paths in noted.items():
+                for overlay in map(Path, paths):
+                    if overlay.exists() and node in disks:
+                        place = self._storage.here(disks[node])
+                        qemu_overlay.commit(overlay, place, self._storage.here)
+        except (DiskFault, LabFault, OSError) as trouble:
+            self._power.log_line(vm, f"What the guest wrote could not be put into its disk: {trouble}")
+            return False
+        return True
+
+    @staticmethod
+    def _note(vm: Vm, run_folder: Path, overlays: dict[str, list[Path]]) -> None:
+        """Keep which overlays may hold what is in no disk yet."""
+        noted = {node: [str(path) for path in paths[-2:]] for node, paths in overlays.items()}
+        temporary = run_folder / "overlays.new"
+        temporary.write_text(json.dumps({"vmid": vm.vmid, "overlays": noted}))
+        os.replace(temporary, run_folder / "overlays.json")
 
     def _commit(self, vm: Vm, overlays: dict[str, Path]) -> None:
         disks = self._storage.disk_paths(vm)
         for node, overlay in overlays.items():
+            if node not in disks:
+                continue  # taken out while the guest ran
             qemu_overlay.commit(overlay, self._storage.here(disks[node]), self._storage.here)
 
     def _settle(self, vm: Vm) -> None:
@@ -115,16 +138,12 @@ class QemuGuests(Guests):
             }
             for node, path in fresh.items()
         ]
+        # Noted before it takes writes: a kill at any moment finds both.
+        self._note(vm, run.folder, {node: [*paths, fresh[node]] for node, paths in run.overlays.items()})
         run.machine.ask("transaction", actions=actions)
         self._commit(vm, {node: paths[-1] for node, paths in run.overlays.items()})
         for node, path in fresh.items():
             run.overlays[node].append(path)
-
-    def _relocked(self, vm: Vm) -> None:
-        """The VM's disks have new top links: note where the overlays belong now."""
-        run = self._running.get(vm.vmid)
-        if run is not None:
-            self._note(vm, run.folder, run.overlays)
 
     # --- power
 
@@ -154,6 +173,9 @@ class QemuGuests(Guests):
                 return opened.size_bytes >= 4096 and opened.read(0, 4096)[510:512] == b"\x55\xaa"
         except (DiskFault, OSError):
             return False
+
+    def runs(self, vm: Vm) -> bool:
+        return vm.vmid in self._running or (super().runs(vm) and not self._bootable(vm))
 
     def boot(self, vm: Vm) -> None:
         run = self._running.get(vm.vmid)

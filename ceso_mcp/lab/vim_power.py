@@ -142,5 +142,5 @@ class PowerCommands:
         if not self._guests.has_tools(vm):
             text = "Cannot complete operation because VMware Tools is not running in this virtual machine."
             raise Faulted(fault("vim.fault.ToolsUnavailable", text))
-        self._guests.boot(vm) if restart else self._guests.shut_down(vm)
+        self._guests.restart(vm) if restart else self._guests.shut_down(vm)
         return Result(changed=True)

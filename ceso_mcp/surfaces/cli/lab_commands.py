@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -25,6 +25,11 @@ lab.add_command(fault)
 
 @lab.command(cls=Command, short_help="Start the lab.")
 @click.option("--release", type=click.Choice(["7.0", "8.0", "9.0"]), help="of ESXi  [default: 8.0]")
+@click.option(
+    "--guests",
+    type=click.Choice(["fake", "qemu"]),
+    help="of a new world: qemu boots a real Linux, see `ceso lab golden build`  [default: fake]",
+)
 @click.option("--latency", type=Pace(), help="of each host command; real = as people measured it")
 @click.option("--latency-s", type=click.FloatRange(0, 60), help="the same, in seconds only")
 @click.option("--throughput", type=Bytes(rate=True), help="of each SSH stream, such as 40MB/s; 0 = no limit")
@@ -35,6 +40,7 @@ lab.add_command(fault)
 @click.option("--world", type=click.Path(path_type=Path), help="a TOML file that describes the new world")
 def start(
     release: str | None,
+    guests: Literal["fake", "qemu"] | None,
     latency: dict[str, float | None] | None,
     latency_s: float | None,
     throughput: int | None,
@@ -47,10 +53,14 @@ def start(
     """Start the lab in the background, unless it runs already, and say where it listens.
 
     An option that is not given leaves the setting as it is. docs/lab.md describes world files.
+
+    With --guests qemu the golden template and its copies boot in QEMU, a minute or two each. A world keeps
+    its release and its guests.
     """
     found = opening.open_lab()
     address = found.start(
         release=release,
+        guests=guests,
         latency_s=latency_s,
         boot_delay_s=boot_delay_s,
         port=port,
