@@ -18,7 +18,9 @@ from ceso_mcp.backup.actions import (
     FileFrom,
     FileInto,
     FileOf,
+    GarbageIn,
     ManifestOf,
+    RemoveGarbage,
     RepositoryState,
     VerificationOf,
 )
@@ -77,6 +79,8 @@ class RepositoryDesk:
                 return self._open(private=False).manifest(backup_id)
             case FileOf(backup_id, name):
                 return self._open().reader(backup_id).file(name)
+            case GarbageIn():
+                return self._open(private=False).garbage()
             case VerificationOf(backup_id):
                 return self._open().verify(backup_id)
         raise TypeError(f"no answer to {type(question).__name__}")
@@ -139,6 +143,12 @@ class RepositoryDesk:
                 )
                 self._writer = None
                 return {"stored_bytes": str(manifest.stored_bytes), "data_bytes": str(manifest.raw_bytes)}
+            case RemoveGarbage(digest=digest):
+                removed = self._open(private=False).prune(digest)
+                return {
+                    "removed_objects": str(removed.objects),
+                    "freed_bytes": str(removed.size_bytes),
+                }
         raise TypeError(f"cannot perform {type(action).__name__}")
 
     async def undo(self, action: Here) -> None:

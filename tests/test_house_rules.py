@@ -20,7 +20,7 @@ FLOORS = [
     {"facts"},
     {"recipes"},
     {"operations"},
-    {"catalogue", "redact", "secrets", "config"},
+    {"catalogue", "redact", "clock", "secrets", "config"},
     {"ssh", "audit", "confirm", "jobs", "gather", "repository", "writer_lock"},
     {"execute", "preview", "desk"},
     {"app"},

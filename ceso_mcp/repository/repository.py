@@ -15,6 +15,7 @@ from ceso_mcp.repository import seal
 from ceso_mcp.repository.backup_reader import BackupReader
 from ceso_mcp.repository.backup_writer import BackupWriter
 from ceso_mcp.repository.by_hand import RESTORE_SH, RESTORE_TXT
+from ceso_mcp.repository.prune import Garbage, Removed, garbage_of, prune
 from ceso_mcp.repository.store import SETTINGS, Settings, Store
 from ceso_mcp.repository.target import Target
 from ceso_mcp.repository.targets.local import LocalTarget, free_bytes
@@ -101,6 +102,17 @@ class Repository:
         if manifest.encryption != self._store.settings.encryption:
             raise Unreadable("manifest", "it is encrypted differently from its repository")
         return manifest
+
+    def garbage(self) -> Garbage:
+        """What no listed backup names (`repository.prune`). Removes nothing.
+
+        Raises RepositoryFault `repository_locked` while somebody writes.
+        """
+        return garbage_of(self._target, self._store.suffix, self.list, require_free=True)
+
+    def prune(self, expected: str) -> Removed:
+        """Remove the garbage, if it still is the one with the digest `expected` (`repository.prune`)."""
+        return prune(self._store, self.list, expected)
 
     def reader(self, backup_id: BackupId | str) -> BackupReader:
         return BackupReader(self._store, self.manifest(backup_id))
