@@ -28,6 +28,7 @@ from ceso_mcp.config import BackupSection
 from ceso_mcp.errors import RepositoryFault
 from ceso_mcp.fact import HereQuestion
 from ceso_mcp.facts.work import JobState
+from ceso_mcp.home import expanded
 from ceso_mcp.plan import Here, Stream
 from ceso_mcp.ports import Feed, Sink
 from ceso_mcp.redact import Redactor
@@ -72,7 +73,7 @@ class RepositoryDesk:
             case RepositoryState():
                 return self._status()
             case AllBackups():
-                if not self._path().joinpath("ceso-repo.json").exists():
+                if not self._exists():
                     return [], []
                 return self._open(private=False).list()
             case ManifestOf(backup_id):
@@ -87,13 +88,13 @@ class RepositoryDesk:
 
     def _status(self) -> RepositoryStatus:
         path = self._path()
-        exists = path.joinpath("ceso-repo.json").exists()
+        exists = self._exists()
         configured = {text.strip() for text in self._backup.recipients}
         found = set(self._open(private=False).recipients) if exists else configured
-        from ceso_mcp.repository import free_bytes
+        from ceso_mcp.repository import room_at
 
         return RepositoryStatus(
-            str(path), exists, len(found), bool(found), free_bytes(path), found == configured
+            str(path), exists, len(found), bool(found), room_at(path), found == configured
         )
 
     def _path(self) -> Any:
@@ -103,7 +104,12 @@ class RepositoryDesk:
                 code="no_repository",
                 hint="set repository in the [backup] section of the configuration",
             )
-        return self._backup.repository.expanduser()
+        return expanded(self._backup.repository)
+
+    def _exists(self) -> bool:
+        from ceso_mcp.repository import LocalRepository
+
+        return LocalRepository.is_at(self._path())
 
     def _open(self, *, private: bool = True) -> Any:
         """The repository; `private` brings the identity, which only reading sealed data needs."""

@@ -20,7 +20,7 @@ FLOORS = [
     {"facts"},
     {"recipes"},
     {"operations"},
-    {"catalogue", "redact", "clock", "secrets", "config"},
+    {"catalogue", "redact", "clock", "home", "audit_file", "secrets", "config"},
     {"ssh", "audit", "confirm", "jobs", "gather", "repository", "writer_lock"},
     {"execute", "preview", "desk"},
     {"app"},
@@ -36,6 +36,8 @@ NEIGHBOURS = {
     ("ports", "fact"): "ports carry replies and questions",
     ("ports", "plan"): "ports carry streams and actions",
     ("text", "shell"): "both are words",
+    ("config", "home"): "both know where files are",
+    ("secrets", "home"): "a secret may be in a file of the home directory",
     ("config", "secrets"): "a configuration names secrets",
     ("__main__", "surfaces"): "the entry point opens a surface",
 }

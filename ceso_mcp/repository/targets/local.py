@@ -17,14 +17,12 @@ from pathlib import Path
 
 from ceso_mcp.errors import RepositoryFault
 from ceso_mcp.repository.target import Blob, Entry
+from ceso_mcp.repository.targets.faults import fault_of
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*\Z")
 _TMP = "tmp"
 _CLAIM = "claim-"
 _CLAIM_S = 3600.0
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
-_GONE = {errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO, errno.EHOSTDOWN}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -262,27 +260,7 @@ class LocalTarget:
                 f"{what} is not in the repository {self.title}", code="no_such_object"
             ) from fault
         except OSError as fault:
-            if fault.errno in _FULL:
-                raise RepositoryFault(
-                    f"there is no room left in the repository {self.title} for {what}",
-                    code="repository_full",
-                    hint="free some space there, or use another repository",
-                ) from fault
-            if fault.errno in _GONE:
-                raise RepositoryFault(
-                    f"the repository {self.title} is not there any more: {fault.strerror}",
-                    code="repository_gone",
-                    hint="see whether it is still mounted",
-                ) from fault
-            if fault.errno in _READ_ONLY:
-                raise RepositoryFault(
-                    f"{what} cannot be written, or not be read, in {self.title}: {fault.strerror}",
-                    code="repository_read_only",
-                    hint="see how it is mounted, and to whom its files belong",
-                ) from fault
-            raise RepositoryFault(
-                f"the repository {self.title} failed on {what}: {fault.strerror or fault}"
-            ) from fault
+            raise fault_of(fault, self.title, what) from fault
 
 
 def free_bytes(path: Path) -> int:

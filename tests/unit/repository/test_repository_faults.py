@@ -187,7 +187,7 @@ def test_a_prune_killed_at_a_sample_of_all_calls_costs_no_backup(good: Kit, kill
 @pytest.mark.parametrize("work", ["backup", "prune"])
 def test_killed_at_every_call_costs_no_backup(good: Kit, killer: Killer, work: str) -> None:
     kit = good if work == "backup" else with_garbage(good)
-    assert kill_everywhere(kit, killer, work, 1) > 40
+    assert kill_everywhere(kit, killer, work, 1) >= 20
 
 
 def test_a_mount_that_vanished_is_not_written_into(good: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
