@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -211,3 +212,102 @@ def test_a_mount_that_vanished_is_not_written_into(good: Kit, monkeypatch: pytes
     monkeypatch.undo()
     writer.abandon()
     assert list(good.path.iterdir()) == []
+
+
+WRITING = """
+import sys
+import threading
+from pathlib import Path
+sys.path[:0] = [{cases!r}, {package!r}]
+from repository_cases import Kit, sparse_image
+from ceso_mcp.errors import RepositoryFault
+kit, me = Kit(Path(sys.argv[1]), (), ()), int(sys.argv[2])
+for turn in range(6):
+    try:
+        print("did", kit.back_up(sparse_image(1 << 17, me, 0.9), run=me * 10 + turn).id, flush=True)
+    except RepositoryFault as fault:
+        print("not", fault.code, flush=True)
+    try:
+        kit.open().prune(kit.open().garbage().digest)
+    except RepositoryFault as fault:
+        print("not", fault.code, flush=True)
+"""
+
+
+def test_two_processes_that_write_and_prune_at_once_harm_nothing(good: Kit) -> None:
+    here = Path(__file__)
+    program = WRITING.format(cases=str(here.parent), package=str(here.parents[3]))
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(good.path), str(me)], stdout=subprocess.PIPE, text=True
+        )
+        for me in (1, 2)
+    ]
+    said = [line.split() for writer in writers for line in writer.communicate(timeout=50)[0].splitlines()]
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert {word for kind, word in said if kind == "not"} <= {"repository_locked", "garbage_changed"}
+    done = {word for kind, word in said if kind == "did"}
+    assert done
+    assert require_sound(good, "two writers") == done | {str(backup_id(0))}
+
+
+def test_a_lock_is_renewed_while_a_slow_place_takes_an_object(
+    good: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ceso_mcp.repository import lock
+    from ceso_mcp.repository.targets.local import LocalTarget
+
+    put, renewed, seen = LocalTarget.put, threading.Event(), []
+    replace = LocalTarget.replace
+
+    def slow(self: LocalTarget, name: str, content: list[bytes]) -> bool:
+        renewed.clear()
+        assert renewed.wait(20)  # no object is stored before the lock was renewed meanwhile
+        seen.append(name)
+        return put(self, name, content)
+
+    def noted(self: LocalTarget, name: str, content: bytes) -> None:
+        replace(self, name, content)
+        if name == lock.LOCK:
+            renewed.set()
+
+    monkeypatch.setattr(lock, "RENEW_S", 0.01)
+    monkeypatch.setattr(LocalTarget, "put", slow)
+    monkeypatch.setattr(LocalTarget, "replace", noted)
+    good.back_up(sparse_image(1 << 17, 4, 0.9), run=1)
+    assert len(seen) >= 5
+    monkeypatch.undo()
+    assert len(require_sound(good, "slow")) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_real_file_system_that_is_full_or_read_only_is_told_and_can_be_pruned(good: Kit) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small tmpfs needs root")
+    place = good.path.with_name("small")
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "ceso-test", str(place)]
+    if subprocess.run(mount, check=False).returncode != 0:
+        pytest.skip("this machine does not let root mount a tmpfs")
+    try:
+        kit = Kit(place, (), ())
+        kit.back_up(GOOD, run=0)
+        garbage = place / "packs" / "00" / f"{'0' * 64}.zst"
+        garbage.parent.mkdir()
+        garbage.write_bytes(os.urandom(2 << 20))
+        with pytest.raises(RepositoryFault) as caught:
+            kit.back_up(os.urandom(4 << 20), run=1)
+        assert caught.value.code == "repository_full"
+        assert prune(kit) >= 1
+        kit.back_up(NEXT, run=2)
+        subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+        with pytest.raises(RepositoryFault) as caught:
+            kit.back_up(GOOD, run=3)
+        assert caught.value.code == "repository_read_only"
+        assert len(kit.open().list().manifests) == 2
+        assert all(kit.open().verify(m.id).ok for m in kit.open().list().manifests)
+        subprocess.run(["mount", "-o", "remount,rw", str(place)], check=True)
+        require_sound(kit, "remounted")
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
