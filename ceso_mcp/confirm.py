@@ -31,7 +31,7 @@ class Pending:
 
     `host` is the identity of the host it was planned for; `fed` the numbers of the lines that get
     something on standard input; `lost` says which steps remove data. The store adds the boot of this machine
-    and when in it the request expires, so that setting the clock neither revives nor ends a token.
+    and when in it the request expires, so that no clock set back revives a token, or ends one.
     """
 
     operation: str
@@ -134,9 +134,11 @@ class PendingRequests:
 
 
 def _expired(pending: Pending) -> bool:
+    if time.time() > pending.expires_s:
+        return True
     if pending.boot and pending.boot == boot_id():
         return since_boot_s() > pending.expires_boot_s
-    return time.time() > pending.expires_s or time.time() < pending.created_s - 60
+    return time.time() < pending.created_s - 60
 
 
 def _name(token: str) -> str:

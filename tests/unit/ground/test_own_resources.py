@@ -261,8 +261,8 @@ def test_a_token_that_cannot_be_used_up_stays_unused(tmp_path: Path, monkeypatch
     assert store.take(token, host="h").operation == "power_vm"
 
 
-@pytest.mark.parametrize("set_by_s", [-86_400, -3600, 3600, 86_400])
-def test_setting_the_clock_neither_ends_nor_revives_a_token(
+@pytest.mark.parametrize("set_by_s", [-86_400, -3600, -61, 0])
+def test_a_clock_set_back_neither_ends_nor_revives_a_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, set_by_s: float
 ) -> None:
     store = PendingRequests(tmp_path)
