@@ -4,11 +4,14 @@ One JSON object a line, appended and fsynced before anything acts on it. Each ev
 running number and the sha256 of the line before it; a small head file, keyed with HMAC-SHA256,
 holds number and hash of the newest event, so that cutting off the tail shows. No audit, no action:
 if an event cannot be made durable, `record` raises AuditFault and the caller must stop.
+
+Order is the running number; the time is what the clock said. An event whose writing was cut short, by
+a kill or a full disk, has no line end. Nobody acted on it; the next event says what was there.
 """
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import hashlib
 import hmac
 import json
@@ -16,17 +19,18 @@ import os
 import pwd
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+from ceso_mcp import audit_file
 from ceso_mcp.errors import AuditFault
 from ceso_mcp.redact import Redactor
 
 GENESIS = "0" * 64
 TAIL_CHARACTERS = 2000
+KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +60,11 @@ def _user() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What `verify` found. `problems` is empty if the log is whole."""
+    """What `verify` found. `problems` is empty if the log is whole; `notes` are no tampering."""
 
     events: int
     problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -83,18 +88,36 @@ class AuditLog:
     def record(self, kind: str, actor: Actor, run: str = "", **details: Any) -> int:
         """Append one event and make it durable; returns its number. Raises AuditFault."""
         try:
-            with self._locked():
-                return self._append(kind, actor, run, details)
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._head.parent.mkdir(mode=0o700, exist_ok=True)
+            with audit_file.locked(self._directory / "audit.lock"):
+                return self._record(kind, actor, run, details)
         except OSError as error:
             raise AuditFault(
-                f"the audit log {self._log} cannot be written: {error.strerror}",
+                f"the audit log {self._log} cannot be written: {error.strerror or error}",
                 code="audit_unwritable",
                 hint="without an audit log ceso changes nothing; make room or repair its state directory",
             ) from None
 
-    def _append(self, kind: str, actor: Actor, run: str, details: dict[str, Any]) -> int:
-        key = self._read_key(create=not self._log.exists())
-        number, previous = self._newest(key)
+    def _record(self, kind: str, actor: Actor, run: str, details: dict[str, Any]) -> int:
+        end = audit_file.ending(self._log)
+        key = self._read_key(create=end.line is None and not self._head.exists())
+        newest = self._newest(key, end.line)
+        if end.torn:
+            audit_file.cut(self._log, self._log.stat().st_size - len(end.torn))
+            tear = {
+                "bytes": len(end.torn),
+                "sha256": hashlib.sha256(end.torn).hexdigest(),
+                "text": tail(end.torn.decode("utf-8", "replace")),
+                "reason": "the writing of this event was cut short; nothing was done on it",
+            }
+            newest = self._append(key, newest, "torn", actor, "", tear)
+        return self._append(key, newest, kind, actor, run, details)[0]
+
+    def _append(
+        self, key: bytes, newest: tuple[int, str], kind: str, actor: Actor, run: str, details: dict[str, Any]
+    ) -> tuple[int, str]:
+        number, previous = newest
         event: dict[str, Any] = {
             "seq": number + 1,
             "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -104,23 +127,23 @@ class AuditLog:
             **self._cleaned(details),
             "prev": previous,
         }
-        line = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-        descriptor = os.open(self._log, flags, 0o600)
+        text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+        # Bytes of the host that are no Unicode become JSON escapes.
+        line = text.encode("utf-8", "backslashreplace")
+        size = audit_file.append(self._log, line)
+        digest = hashlib.sha256(line).hexdigest()
         try:
-            payload = line + b"\n"
-            while payload:
-                payload = payload[os.write(descriptor, payload) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        self._write_head(key, number + 1, hashlib.sha256(line).hexdigest())
-        return number + 1
+            self._write_head(key, number + 1, digest)
+        except OSError:
+            # The caller will not act on this event, so the log must not say that it might have.
+            with contextlib.suppress(OSError):
+                audit_file.cut(self._log, size)
+            raise
+        return number + 1, digest
 
-    def _newest(self, key: bytes) -> tuple[int, str]:
+    def _newest(self, key: bytes, last: bytes | None) -> tuple[int, str]:
         """Number and hash of the newest event; takes in one event that the head missed in a crash."""
         head = self._read_head(key)
-        last = _last_line(self._log)
         if last is None:
             if head is not None:
                 raise AuditFault(
@@ -154,21 +177,20 @@ class AuditLog:
             return [self._cleaned(item) for item in value]
         return value
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._head.parent.mkdir(mode=0o700, exist_ok=True)
-        with open(self._directory / "audit.lock", "ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
     def _read_key(self, *, create: bool) -> bytes:
         if create and not self._key.exists():
-            descriptor = os.open(self._key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(secrets.token_bytes(32))
-                _sync(file)
-        return self._key.read_bytes()
+            audit_file.write_whole(self._key, secrets.token_bytes(KEY_BYTES))
+        try:
+            key = self._key.read_bytes()
+        except FileNotFoundError:
+            key = b""
+        if len(key) != KEY_BYTES:
+            raise AuditFault(
+                "the key of the audit log's head is missing or damaged",
+                code="audit_broken",
+                hint="move the log aside to begin a new one",
+            )
+        return key
 
     def _read_head(self, key: bytes) -> tuple[int, str] | None:
         if not self._head.exists():
@@ -183,12 +205,8 @@ class AuditLog:
         return number, digest
 
     def _write_head(self, key: bytes, number: int, digest: str) -> None:
-        new = self._head.with_suffix(".new")
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            doc = {"seq": number, "hash": digest, "mac": _mac(key, number, digest)}
-            file.write(json.dumps(doc).encode())
-            _sync(file)
-        os.replace(new, self._head)
+        doc = {"seq": number, "hash": digest, "mac": _mac(key, number, digest)}
+        audit_file.write_whole(self._head, json.dumps(doc).encode())
 
     def events(self) -> Iterator[dict[str, Any]]:
         """The events, oldest first; a line that is no event is given as {"kind": "unreadable"}."""
@@ -196,6 +214,9 @@ class AuditLog:
             return
         with open(self._log, "rb") as file:
             for line in file:
+                if not line.endswith(b"\n"):
+                    yield {"kind": "torn", "reason": "the writing of this event was cut short"}
+                    return
                 try:
                     yield json.loads(line)
                 except ValueError:
@@ -204,11 +225,19 @@ class AuditLog:
     def verify(self) -> Verdict:
         """Check every event: changed, removed, re-ordered and cut-off ones are each named."""
         problems: list[str] = []
+        notes: list[str] = []
         count, previous, expected = 0, GENESIS, 1
         digest = GENESIS
         if self._log.exists():
             with open(self._log, "rb") as file:
-                for count, raw in enumerate(file, 1):
+                for raw in file:
+                    if not raw.endswith(b"\n"):
+                        notes.append(
+                            f"the last {len(raw)} bytes are an event whose writing was cut short; nothing was"
+                            " done on it"
+                        )
+                        break
+                    count += 1
                     line = raw.rstrip(b"\n")
                     digest = hashlib.sha256(line).hexdigest()
                     try:
@@ -227,12 +256,14 @@ class AuditLog:
                             f"event {number - 1} was changed: event {number} does not follow from it"
                         )
                     previous, expected = digest, number + 1
+                    if isinstance(event, dict) and event.get("kind") == "torn":
+                        notes.append(f"event {number} tells of an event before it that was cut short")
         problems += self._verify_head(expected - 1, digest)
-        return Verdict(count, tuple(problems))
+        return Verdict(count, tuple(problems), tuple(notes))
 
     def _verify_head(self, number: int, digest: str) -> list[str]:
         try:
-            head = self._read_head(self._key.read_bytes()) if self._key.exists() else None
+            head = self._read_head(self._read_key(create=False)) if self._key.exists() else None
         except AuditFault as fault:
             return [fault.message]
         if head is None:
@@ -246,31 +277,6 @@ class AuditLog:
 
 def _mac(key: bytes, number: int, digest: str) -> str:
     return hmac.new(key, f"{number} {digest}".encode(), hashlib.sha256).hexdigest()
-
-
-def _sync(file: BinaryIO | Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _last_line(path: Path) -> bytes | None:
-    """The last line without its end, reading from the back; None if there is none."""
-    try:
-        size = path.stat().st_size
-    except FileNotFoundError:
-        return None
-    if size == 0:
-        return None
-    block = 1 << 16
-    with open(path, "rb") as file:
-        while True:
-            start = max(0, size - block)
-            file.seek(start)
-            tail = file.read().rstrip(b"\n")
-            cut = tail.rfind(b"\n")
-            if cut >= 0 or start == 0:
-                return tail[cut + 1 :]
-            block *= 4
 
 
 def tail(text: str) -> str:

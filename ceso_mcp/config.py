@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import tomllib
@@ -14,6 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ceso_mcp.errors import ConfigFault
+from ceso_mcp.home import expanded, under_home
 from ceso_mcp.secrets import SecretRef
 
 
@@ -74,24 +76,28 @@ def config_path() -> Path:
     """Where the configuration file is, or would be."""
     named = os.environ.get("CESO_CONFIG")
     if named:
-        return Path(named).expanduser()
+        return expanded(Path(named))
     import platformdirs
 
-    return platformdirs.user_config_path("ceso") / "ceso.toml"
+    return under_home(platformdirs.user_config_path("ceso") / "ceso.toml")
 
 
 def state_root() -> Path:
     """The state directory for everything ceso keeps between runs."""
     named = os.environ.get("CESO_STATE")
     if named:
-        return Path(named).expanduser()
+        return expanded(Path(named))
     import platformdirs
 
-    return platformdirs.user_state_path("ceso")
+    return under_home(platformdirs.user_state_path("ceso"))
 
 
 def private_directory(path: Path) -> Path:
-    """`path`, made with mode 0700 if it was absent; raises ConfigFault if others could write to it."""
+    """`path`, made with mode 0700 if it was absent.
+
+    Raises ConfigFault: `state_unusable` if it cannot be made, `state_exposed` if it belongs to another
+    user or if others can read or write it: what waits there to be confirmed is nobody else's.
+    """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         info = path.stat()
@@ -99,13 +105,28 @@ def private_directory(path: Path) -> Path:
         raise ConfigFault(
             f"cannot use the state directory {path}: {error.strerror}", code="state_unusable"
         ) from None
-    if info.st_uid != os.geteuid() or info.st_mode & 0o022:
+    if info.st_uid != os.geteuid() or info.st_mode & 0o077:
         raise ConfigFault(
-            f"the state directory {path} belongs to, or can be written by, others",
+            f"the state directory {path} belongs to, or is open to, others",
             code="state_exposed",
             hint=f"chown it to yourself and chmod 700 {path}",
         )
     return path
+
+
+def state_fault(path: Path, error: OSError) -> ConfigFault:
+    """The failure to write a file of the state directory, told by cause."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return ConfigFault(
+            f"there is no room left for {path}",
+            code="state_full",
+            hint="make room where the state directory is; nothing was begun",
+        )
+    return ConfigFault(
+        f"cannot use {path}: {error.strerror or error}",
+        code="state_unusable",
+        hint="the state directory must be writable for you",
+    )
 
 
 def load_config() -> Config:

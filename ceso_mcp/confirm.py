@@ -7,16 +7,18 @@ time and chance, never a secret. Taking a token is one rename, so of two takers 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import secrets
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ceso_mcp.config import private_directory
+from ceso_mcp.clock import boot_id, since_boot_s
+from ceso_mcp.config import private_directory, state_fault
 from ceso_mcp.errors import TokenFault
 
 KEEP_USED_S = 7 * 86_400
@@ -28,7 +30,8 @@ class Pending:
     """A stored request, with all that a person must see to agree to it.
 
     `host` is the identity of the host it was planned for; `fed` the numbers of the lines that get
-    something on standard input; `lost` says which steps remove data.
+    something on standard input; `lost` says which steps remove data. The store adds the boot of this machine
+    and when in it the request expires, so that no clock set back revives a token, or ends one.
     """
 
     operation: str
@@ -47,6 +50,8 @@ class Pending:
     lost: list[str] = field(default_factory=list)
     fed: list[int] = field(default_factory=list)
     approved: bool = False
+    boot: str = ""
+    expires_boot_s: float = 0.0
 
 
 class PendingRequests:
@@ -58,6 +63,9 @@ class PendingRequests:
 
     def add(self, pending: Pending) -> str:
         """Store `pending` durably; returns its token."""
+        if boot_id():
+            rest_s = pending.expires_s - time.time()
+            pending = replace(pending, boot=boot_id(), expires_boot_s=since_boot_s() + rest_s)
         token = "".join(secrets.choice(_ALPHABET) for _ in range(27))
         _write(self._waiting / _name(token), pending)
         self._forget_old()
@@ -81,7 +89,7 @@ class PendingRequests:
                 code="token_unknown",
                 hint="call the operation without a token to get a preview and a new one",
             )
-        if time.time() > pending.expires_s or time.time() < pending.created_s - 60:
+        if _expired(pending):
             raise TokenFault(
                 "this confirm token has expired",
                 code="token_expired",
@@ -102,6 +110,8 @@ class PendingRequests:
             os.rename(self._waiting / _name(token), self._used / _name(token))
         except FileNotFoundError:
             raise TokenFault("this confirm token has been used already", code="token_used") from None
+        except OSError as error:
+            raise state_fault(self._waiting, error) from None
         return pending
 
     def approve(self, token: str, *, host: str) -> Pending:
@@ -119,8 +129,16 @@ class PendingRequests:
                 try:
                     if path.stat().st_mtime < limit:
                         path.unlink()
-                except FileNotFoundError:
-                    continue
+                except OSError:
+                    continue  # gone already, or not to be removed now: it is only old
+
+
+def _expired(pending: Pending) -> bool:
+    if time.time() > pending.expires_s:
+        return True
+    if pending.boot and pending.boot == boot_id():
+        return since_boot_s() > pending.expires_boot_s
+    return time.time() < pending.created_s - 60
 
 
 def _name(token: str) -> str:
@@ -129,11 +147,16 @@ def _name(token: str) -> str:
 
 def _write(path: Path, pending: Pending) -> None:
     new = path.with_suffix(f".{secrets.token_hex(4)}.new")
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        json.dump(asdict(pending), file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(new, path)
+    try:
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            json.dump(asdict(pending), file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise state_fault(path, error) from None
 
 
 def _read(path: Path) -> Pending | None:
@@ -141,5 +164,7 @@ def _read(path: Path) -> Pending | None:
         return Pending(**json.loads(path.read_text("utf-8")))
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise state_fault(path, error) from None
     except (ValueError, TypeError):
         raise TokenFault("the stored request is damaged", code="token_unknown") from None

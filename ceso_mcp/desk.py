@@ -19,7 +19,9 @@ from ceso_mcp.backup.actions import (
     FileFrom,
     FileInto,
     FileOf,
+    GarbageIn,
     ManifestOf,
+    RemoveGarbage,
     RepositoryState,
     VerificationOf,
 )
@@ -30,6 +32,7 @@ from ceso_mcp.errors import RepositoryFault
 from ceso_mcp.fact import HereQuestion
 from ceso_mcp.facts.runs import UnfinishedOnHost
 from ceso_mcp.facts.work import JobState
+from ceso_mcp.home import expanded
 from ceso_mcp.plan import Here, Stream
 from ceso_mcp.ports import Feed, Sink
 from ceso_mcp.recipes.recovery import CloseRun
@@ -79,26 +82,28 @@ class RepositoryDesk:
             case RepositoryState():
                 return self._status()
             case AllBackups():
-                if not self._path().joinpath("ceso-repo.json").exists():
+                if not self._exists():
                     return [], []
                 return self._open(private=False).list()
             case ManifestOf(backup_id):
                 return self._open(private=False).manifest(backup_id)
             case FileOf(backup_id, name):
                 return self._open().reader(backup_id).file(name)
+            case GarbageIn():
+                return self._open(private=False).garbage()
             case VerificationOf(backup_id):
                 return self._open().verify(backup_id)
         raise TypeError(f"no answer to {type(question).__name__}")
 
     def _status(self) -> RepositoryStatus:
         path = self._path()
-        exists = path.joinpath("ceso-repo.json").exists()
+        exists = self._exists()
         configured = {text.strip() for text in self._backup.recipients}
         found = set(self._open(private=False).recipients) if exists else configured
-        from ceso_mcp.repository import free_bytes
+        from ceso_mcp.repository import room_at
 
         return RepositoryStatus(
-            str(path), exists, len(found), bool(found), free_bytes(path), found == configured
+            str(path), exists, len(found), bool(found), room_at(path), found == configured
         )
 
     def _path(self) -> Any:
@@ -108,7 +113,12 @@ class RepositoryDesk:
                 code="no_repository",
                 hint="set repository in the [backup] section of the configuration",
             )
-        return self._backup.repository.expanduser()
+        return expanded(self._backup.repository)
+
+    def _exists(self) -> bool:
+        from ceso_mcp.repository import LocalRepository
+
+        return LocalRepository.is_at(self._path())
 
     def _open(self, *, private: bool = True) -> Any:
         """The repository; `private` brings the identity, which only reading sealed data needs."""
@@ -151,6 +161,12 @@ class RepositoryDesk:
                 )
                 self._writer = None
                 return {"stored_bytes": str(manifest.stored_bytes), "data_bytes": str(manifest.raw_bytes)}
+            case RemoveGarbage(digest=digest):
+                removed = self._open(private=False).prune(digest)
+                return {
+                    "removed_objects": str(removed.objects),
+                    "freed_bytes": str(removed.size_bytes),
+                }
         raise TypeError(f"cannot perform {type(action).__name__}")
 
     async def undo(self, action: Here) -> None:

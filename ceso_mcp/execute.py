@@ -201,10 +201,11 @@ class Execution:
                 changed=f"The steps before it were done and are kept: {kept}.",
                 hint=hint or "look at the VM's console; nothing needs to be undone",
             )
+        said = error.changed if step.destroys and step.here and isinstance(error, CesoError) else ""
         left = await self._undo_all()
         self._softly(self._journal.close, self._run.run, "left" if left else "undone")
         if not left:
-            return StepFailed(message, code=code, changed=self._undone_words(), hint=hint)
+            return StepFailed(message, code=code, changed=self._undone_words(said), hint=hint)
         return StepFailed(
             message,
             code=code,
@@ -212,9 +213,11 @@ class Execution:
             hint="`ceso recover` takes it back once the host answers; or run the named commands",
         )
 
-    def _undone_words(self) -> str:
+    def _undone_words(self, said: str) -> str:
         if any(begun.step.destroys and begun.state != "failed" for begun in self._begun):
             return "A step that cannot be undone had begun."
+        if said:
+            return said
         changing = [b for b in self._begun if not b.step.reads_only and b.state != "failed"]
         if changing and not any(b.step.undo or b.step.here for b in changing):
             return "The steps before it were done and are not undone."

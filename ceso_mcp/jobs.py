@@ -13,11 +13,13 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ceso_mcp.clock import boot_id, process_started
 from ceso_mcp.config import private_directory
 from ceso_mcp.errors import CesoError, ConfigFault
 
@@ -78,22 +80,29 @@ class Jobs:
         self._spawn = spawn
         self._directory = private_directory(directory)
         self._path = self._directory / "jobs.sqlite"
-        try:
-            with self._open() as db:
-                db.execute("PRAGMA journal_mode=WAL")
-                db.execute(_SCHEMA)
-                if "cancel" not in {row[1] for row in db.execute("PRAGMA table_info(jobs)")}:
-                    db.execute("ALTER TABLE jobs ADD COLUMN cancel REAL")
-            os.chmod(self._path, 0o600)
-        except (sqlite3.Error, OSError) as error:
-            raise ConfigFault(
-                f"cannot use the job list {self._path}: {error}", code="state_unusable"
-            ) from None
+        with self._db() as db:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute(_SCHEMA)
+            if "cancel" not in {row[1] for row in db.execute("PRAGMA table_info(jobs)")}:
+                db.execute("ALTER TABLE jobs ADD COLUMN cancel REAL")
+        os.chmod(self._path, 0o600)
 
-    def _open(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, timeout=20, isolation_level=None)
-        db.execute("PRAGMA synchronous=FULL")
-        return db
+    @contextmanager
+    def _db(self) -> Iterator[sqlite3.Connection]:
+        """The list, open; raises ConfigFault when it cannot be read or written."""
+        try:
+            db = sqlite3.connect(self._path, timeout=20, isolation_level=None)
+            try:
+                db.execute("PRAGMA synchronous=FULL")
+                yield db
+            finally:
+                db.close()
+        except sqlite3.Error as error:
+            raise ConfigFault(
+                f"cannot use the job list {self._path}: {error}",
+                code="state_full" if "full" in str(error) else "state_unusable",
+                hint="make room or repair the state directory",
+            ) from None
 
     def start(
         self, operation: str, title: str, request: Mapping[str, Any], environment: Mapping[str, str]
@@ -101,16 +110,13 @@ class Jobs:
         """Record a job and spawn its worker in a session of its own; returns the job's id."""
         job_id = str(uuid.uuid4())
         now = time.time()
-        db = self._open()
-        try:
+        with self._db() as db:
             self._forget_old(db)
             db.execute(
                 "INSERT INTO jobs (id, operation, title, state, message, created, updated, request)"
                 " VALUES (?,?,?,?,?,?,?,?)",
                 (job_id, operation, title, "running", "starting", now, now, json.dumps(request)),
             )
-        finally:
-            db.close()
         try:
             pid = self._spawn(job_id, self._directory / "worker.log", environment)
         except OSError as error:
@@ -124,7 +130,7 @@ class Jobs:
         db.execute("DELETE FROM jobs WHERE state <> 'running' AND updated < ?", (time.time() - KEEP_S,))
         db.execute(
             "DELETE FROM jobs WHERE state <> 'running' AND id IN"
-            " (SELECT id FROM jobs ORDER BY created DESC LIMIT -1 OFFSET ?)",
+            " (SELECT id FROM jobs ORDER BY rowid DESC LIMIT -1 OFFSET ?)",
             (KEEP_COUNT,),
         )
 
@@ -145,14 +151,11 @@ class Jobs:
 
         A job that has ended is returned as it is; the worker decides, so look at it again later.
         """
-        db = self._open()
-        try:
+        with self._db() as db:
             db.execute(
                 "UPDATE jobs SET cancel = ? WHERE id = ? AND state = 'running' AND cancel IS NULL",
                 (time.time(), job_id),
             )
-        finally:
-            db.close()
         return self.get(job_id)
 
     def cancel_asked(self, job_id: str) -> bool:
@@ -164,16 +167,13 @@ class Jobs:
 
     def amend(self, job_id: str, changed: str) -> None:
         """What was later found out or put right about an ended job's traces."""
-        db = self._open()
-        try:
+        with self._db() as db:
             row = db.execute(
                 "SELECT error FROM jobs WHERE id = ? AND state <> 'running'", (job_id,)
             ).fetchone()
             if row is not None and row[0]:
                 doc = json.loads(row[0]) | {"changed": changed, "hint": ""}
                 db.execute("UPDATE jobs SET error = ? WHERE id = ?", (json.dumps(doc), job_id))
-        finally:
-            db.close()
 
     def finish(self, job_id: str, result: Mapping[str, Any]) -> None:
         self._update(job_id, state="done", message="done", percent=100.0, result=json.dumps(result))
@@ -202,13 +202,8 @@ class Jobs:
 
     def recent(self, limit: int = 20) -> list[Job]:
         """The newest jobs first."""
-        db = self._open()
-        try:
-            ids = [
-                row[0] for row in db.execute("SELECT id FROM jobs ORDER BY created DESC LIMIT ?", (limit,))
-            ]
-        finally:
-            db.close()
+        with self._db() as db:
+            ids = [row[0] for row in db.execute("SELECT id FROM jobs ORDER BY rowid DESC LIMIT ?", (limit,))]
         return [self.get(job_id) for job_id in ids]
 
     def _orphaned(self, job_id: str) -> Job:
@@ -218,23 +213,17 @@ class Jobs:
             changed="Steps up to the last one in the audit log may have run.",
             hint="`ceso recover` finds out what is true on the host and takes back what was begun half-way",
         )
-        db = self._open()
-        try:  # only if it still runs: the worker may have finished between the two looks
+        with self._db() as db:
             db.execute(
                 "UPDATE jobs SET state='failed', message=?, error=?, updated=?"
                 " WHERE id=? AND state='running'",
                 (error.message, json.dumps(_error_doc(error)), time.time(), job_id),
             )
-        finally:
-            db.close()
         return self.get(job_id)
 
     def _row(self, job_id: str, columns: str) -> tuple[Any, ...]:
-        db = self._open()
-        try:
+        with self._db() as db:
             found = db.execute(f"SELECT {columns} FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        finally:
-            db.close()
         if found is None:
             raise CesoError(
                 "there is no such job", code="no_such_job", hint="`ceso jobs list` shows the jobs"
@@ -243,14 +232,11 @@ class Jobs:
 
     def _update(self, job_id: str, **values: Any) -> None:
         assignments = ", ".join(f"{name} = ?" for name in values)
-        db = self._open()
-        try:
+        with self._db() as db:
             db.execute(
                 f"UPDATE jobs SET {assignments}, updated = ? WHERE id = ?",
                 (*values.values(), time.time(), job_id),
             )
-        finally:
-            db.close()
 
 
 def _error_doc(error: CesoError) -> dict[str, str]:
@@ -283,43 +269,9 @@ def process_start(pid: int) -> str:
 
     Tells a reused pid from the old one, also after a reboot.
     """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return ""
-    fields = stat.rpartition(")")[2].split()
-    return "" if fields[0] == "Z" else f"{_boot_id()}:{fields[19]}"
-
-
-def _boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return "unknown"
+    ticks = process_started(pid)
+    return "" if ticks is None else f"{boot_id()}:{ticks}"
 
 
 def _alive(pid: int | None, start: str | None) -> bool:
     return bool(pid and start) and process_start(int(pid or 0)) == start
-
-
-class ThrottledProgress:
-    """Passes progress on at most twice a second, percent never going back; `flush` brings what waits."""
-
-    def __init__(self, tell: Callable[[str, float | None], None]) -> None:
-        self._tell = tell
-        self._last = 0.0
-        self._percent = 0.0
-        self._waiting: str | None = None
-
-    def __call__(self, message: str, percent: float | None) -> None:
-        if percent is not None:
-            self._percent = max(self._percent, percent)
-        self._waiting = message
-        self.flush()
-
-    def flush(self) -> None:
-        """Pass on what was held back, unless something was told less than half a second ago."""
-        now = time.monotonic()
-        if self._waiting is not None and now - self._last >= 0.5:
-            self._last, message, self._waiting = now, self._waiting, None
-            self._tell(message, round(self._percent, 1))

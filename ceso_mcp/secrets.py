@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ceso_mcp.errors import ConfigFault
+from ceso_mcp.home import expanded
 from ceso_mcp.text import Secret
 
 KEYRING_SERVICE = "ceso"
+KEYRING_WAIT_S = 20.0
 
 
 class SecretRef(BaseModel):
@@ -51,7 +54,7 @@ def _value(ref: SecretRef) -> bytes:
     if ref.env is not None:
         return os.environ.get(ref.env, "").encode()
     if ref.file is not None:
-        path = ref.file.expanduser()
+        path = expanded(ref.file)
         try:
             mode = path.stat().st_mode
             if stat.S_IMODE(mode) & 0o077:
@@ -63,15 +66,43 @@ def _value(ref: SecretRef) -> bytes:
             return path.read_bytes().rstrip(b"\r\n")
         except OSError as error:
             raise ConfigFault(f"cannot read {path}: {error.strerror}", code="secret_missing") from None
-    import keyring
-    import keyring.errors
+    return _from_keyring(ref.keyring or "")
 
-    try:
-        found = keyring.get_password(KEYRING_SERVICE, ref.keyring or "")
-    except keyring.errors.KeyringError as error:
+
+def _from_keyring(user: str) -> bytes:
+    """Ask the keyring, in a thread: it may show a dialog that nobody sees, and never answer."""
+    found: list[bytes] = []
+    faults: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            import keyring
+
+            found.append((keyring.get_password(KEYRING_SERVICE, user) or "").encode())
+        except BaseException as fault:  # backends raise what their libraries raise
+            faults.append(fault)
+
+    asking = threading.Thread(target=ask, name="ceso-keyring", daemon=True)
+    asking.start()
+    asking.join(KEYRING_WAIT_S)
+    if found:
+        return found[0]
+    elsewhere = "or name a file or an environment variable in the configuration"
+    if not faults:
         raise ConfigFault(
-            f"the keyring did not answer ({type(error).__name__})",
-            code="keyring_locked",
-            hint="unlock it, or name a file or an environment variable in the configuration",
-        ) from None
-    return (found or "").encode()
+            f"the keyring did not answer within {KEYRING_WAIT_S:g} s",
+            code="keyring_slow",
+            hint=f"see whether it waits for its password in a dialog, {elsewhere}",
+        )
+    names = {kind.__name__ for kind in type(faults[0]).__mro__}
+    if names & {"NoKeyringError", "ImportError"}:
+        raise ConfigFault(
+            "this machine has no keyring that ceso can use",
+            code="keyring_missing",
+            hint=f"install one (Secret Service, KWallet, …), {elsewhere}",
+        )
+    raise ConfigFault(
+        f"the keyring did not answer ({type(faults[0]).__name__})",
+        code="keyring_locked" if "KeyringError" in names else "keyring_failed",
+        hint=f"unlock it, {elsewhere}",
+    )

@@ -7,6 +7,7 @@ was shown; then, and only then, it runs.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import difflib
 import os
 from typing import Any
@@ -18,12 +19,12 @@ from ceso_mcp.config import private_directory
 from ceso_mcp.confirm import Pending
 from ceso_mcp.delivery import Patience
 from ceso_mcp.desk import RepositoryDesk
-from ceso_mcp.errors import CesoError, Refused, StepFailed, TokenFault
+from ceso_mcp.errors import AuditFault, CesoError, Refused, StepFailed, TokenFault
 from ceso_mcp.execute import Execution, RunRecord
 from ceso_mcp.fact import Fixed
-from ceso_mcp.jobs import ThrottledProgress
 from ceso_mcp.operation import Change, Query
 from ceso_mcp.plan import Plan
+from ceso_mcp.progress import ThrottledProgress
 from ceso_mcp.redact import Redactor
 from ceso_mcp.writer_lock import WriterLock
 
@@ -55,7 +56,8 @@ async def perform(ceso: Ceso, job_id: str) -> None:
         )
     except BaseException as error:
         ceso.jobs.fail(job_id, _unexpected(error))
-        ceso.audit.record("result", actor, ok=False, code="internal", job=job_id)
+        with contextlib.suppress(AuditFault):  # the failure itself is what has to be seen
+            ceso.audit.record("result", actor, ok=False, code="internal", job=job_id)
         raise
     else:
         ceso.jobs.finish(job_id, result)

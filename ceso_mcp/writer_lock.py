@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from ceso_mcp.config import state_fault
 from ceso_mcp.errors import Refused
 
 WAIT_S = 5.0
@@ -23,7 +24,10 @@ class WriterLock:
         self._file: IO[str] | None = None
 
     def __enter__(self) -> WriterLock:
-        file = open(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8")
+        try:
+            file = open(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8")
+        except OSError as error:
+            raise state_fault(self._path, error) from None
         limit = time.monotonic() + WAIT_S
         while True:
             try:

@@ -44,6 +44,29 @@ class VerificationOf(HereQuestion):
 
 
 @dataclass(frozen=True, slots=True)
+class GarbageIn(HereQuestion):
+    """What no listed backup names; a RepositoryFault while somebody writes to the repository."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveGarbage(Here):
+    """Remove exactly the garbage that was looked at; `digest` is over its names and sizes."""
+
+    repository: str
+    packs: int
+    parts: int
+    drafts: int
+    size_bytes: int
+    digest: str
+
+    def shown(self) -> str:
+        return (
+            f"remove {self.packs} pack(s), {self.parts} part(s) of unfinished backups and {self.drafts}"
+            f" draft(s), {self.size_bytes} bytes, from {self.repository} (list {self.digest[:16]})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class BeginBackup(Here):
     """Lock the repository and begin a backup that nobody sees until it is committed."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ceso_mcp.backup.actions import AllBackups, FileOf, ManifestOf, RepositoryState, VerificationOf
+from ceso_mcp.backup.actions import AllBackups, FileOf, GarbageIn, ManifestOf, RepositoryState, VerificationOf
 from ceso_mcp.fact import Fact, Reading
 
 
@@ -59,3 +59,12 @@ class Verification(Fact[Any]):
     def reading(self) -> Reading[Any]:
         (report,) = yield [VerificationOf(self.backup_id)]
         return report
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage(Fact[Any]):
+    """What no listed backup names, by kind."""
+
+    def reading(self) -> Reading[Any]:
+        (found,) = yield [GarbageIn()]
+        return found

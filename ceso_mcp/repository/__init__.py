@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ceso_mcp.repository.repository import DamagedBackup, Listing, LocalRepository, Repository
-from ceso_mcp.repository.targets.local import free_bytes
+from ceso_mcp.repository.repository import DamagedBackup, Listing, LocalRepository, Repository, room_at
 
-__all__ = ["DamagedBackup", "Listing", "LocalRepository", "Repository", "free_bytes"]
+__all__ = ["DamagedBackup", "Listing", "LocalRepository", "Repository", "room_at"]

@@ -173,13 +173,13 @@ class BackupWriter:
         )
         content = manifest_text.render(manifest)
         manifest_text.parse(content)
-        if not self._lock.held():
-            raise RepositoryFault(
-                "the repository's lock was lost during the backup",
-                code="repository_locked",
-                hint="see who else writes to this repository; start the backup again",
-            )
+        self._lock.require()
         self._store.target.put(self.backup_id.object(MANIFEST), [content])
+        # If so much time passed that others may have taken the lock, they may have removed packs
+        # which no manifest named yet.
+        if not self._lock.never_free() and not self._lock.held():
+            self._store.target.delete(self.backup_id.object(MANIFEST))
+            self._lock.require()
         self._close()
         return manifest
 

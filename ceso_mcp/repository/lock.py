@@ -1,8 +1,9 @@
 """One writer at a time: the repository's lock, and when it is stale.
 
-`locks/exclusive.json` says who holds it and until when. The holder renews it every minute. A lock
-is stale when its time is up, or when it was taken on this very machine since its last boot by a
-process that is gone.
+`locks/exclusive.json` says who holds it. The holder writes it anew every minute. A lock of a process
+of this machine's present boot is stale when that process is gone, and only then. Any other is stale
+when it was not renewed for five minutes, by the clock of the place that keeps it: the clocks of two
+machines, or of one that was set, are never compared.
 """
 
 from __future__ import annotations
@@ -14,20 +15,24 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from uuid import uuid4
 
+from ceso_mcp.clock import process_space, process_started, since_boot_s
 from ceso_mcp.errors import RepositoryFault
 from ceso_mcp.repository.target import Target
 
 LOCK = "locks/exclusive.json"
 LEASE_S = 300
 RENEW_S = 60
+_held_here: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lock. `machine` is a boot of a machine and its process namespace; times are Unix."""
+    """Who holds a lock. `machine` is a boot of a machine and its process namespace.
+
+    `since` and `until` are Unix times, for people: nothing is decided by them.
+    """
 
     id: str
     op: str
@@ -50,10 +55,16 @@ class Holder:
         except (ValueError, TypeError):
             return None
 
-    def stale(self, now: float) -> bool:
-        if now > self.until:
-            return True
-        return self.machine == _machine() and _process_started(self.pid) != self.started
+    def alive(self) -> bool | None:
+        """Whether the holding process lives and still means to hold it.
+
+        None if it is of another machine or an earlier boot.
+        """
+        if not process_space() or self.machine != process_space():
+            return None
+        if self.pid == os.getpid() and self.id not in _held_here:
+            return False  # this process gave it up, and could not remove it
+        return process_started(self.pid) == self.started
 
     def shown(self) -> str:
         since = datetime.fromtimestamp(self.since, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
@@ -73,16 +84,22 @@ class RepositoryLock:
             id=str(uuid4()),
             op=op,
             host=socket.gethostname(),
-            machine=_machine(),
+            machine=process_space() or f"unknown {uuid4()}",
             pid=os.getpid(),
-            started=_process_started(os.getpid()) or "",
+            started=process_started(os.getpid()) or "",
             since=now,
             until=now + LEASE_S,
         )
         self._content = self._holder.text()
         self._guard = threading.Lock()
         self._done = threading.Event()
-        self._take()
+        self._renewed_s = since_boot_s()
+        _held_here.add(self._holder.id)
+        try:
+            self._take()
+        except BaseException:
+            _held_here.discard(self._holder.id)
+            raise
         self._renewer = threading.Thread(target=self._renew_until_done, name="ceso-lock", daemon=True)
         self._renewer.start()
 
@@ -98,23 +115,12 @@ class RepositoryLock:
                 raise
             holder = Holder.parse(content)
             if holder is None:
-                raise RepositoryFault(
-                    f"the repository has a lock that cannot be read: {LOCK}",
-                    code="repository_locked",
-                    hint="if nothing is writing to the repository, remove that file",
-                )
-            if not holder.stale(time.time()):
-                raise self._locked(holder)
+                raise _unreadable()
+            if not _stale(self._target, holder):
+                raise locked(holder)
             self._target.unlock(LOCK, content)
         raise RepositoryFault(
             "others keep taking the repository's lock", code="repository_locked", hint="try again later"
-        )
-
-    def _locked(self, holder: Holder) -> RepositoryFault:
-        return RepositoryFault(
-            f"the repository is in use by {holder.shown()}",
-            code="repository_locked",
-            hint="wait for it to end; a lock that is left over is ignored after five minutes",
         )
 
     def _renew_until_done(self) -> None:
@@ -131,10 +137,11 @@ class RepositoryLock:
         with self._guard:
             if self._done.is_set() or not self._held():
                 return
+            began_s = since_boot_s()
             holder = Holder(**(asdict(self._holder) | {"until": time.time() + LEASE_S}))
             content = holder.text()
             self._target.replace(LOCK, content)
-            self._holder, self._content = holder, content
+            self._holder, self._content, self._renewed_s = holder, content, began_s
 
     def _held(self) -> bool:
         try:
@@ -150,33 +157,71 @@ class RepositoryLock:
         with self._guard:
             return not self._done.is_set() and self._held()
 
+    def require(self) -> None:
+        """Raise RepositoryFault `repository_locked` if the lock was lost."""
+        if not self.held():
+            raise RepositoryFault(
+                "the repository's lock was lost",
+                code="repository_locked",
+                hint="see who else writes to this repository, then start again",
+            )
+
+    def never_free(self) -> bool:
+        """Whether nobody can have taken this lock since it was last renewed: no time for that yet."""
+        return since_boot_s() - self._renewed_s < LEASE_S
+
     def release(self) -> None:
         """Give the lock back. Harmless when repeated or when it was lost."""
         with self._guard:
             if self._done.is_set():
                 return
             self._done.set()
+            _held_here.discard(self._holder.id)
             self._target.unlock(LOCK, self._content)
         self._renewer.join(timeout=5)
 
 
-def _machine() -> str:
-    """This boot of this machine and this process namespace, where a pid means the same process."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return f"unknown {uuid4()}"
+def locked(holder: Holder) -> RepositoryFault:
+    return RepositoryFault(
+        f"the repository is in use by {holder.shown()}",
+        code="repository_locked",
+        hint="wait for it to end; the lock of a process that died is taken over, within five minutes if it"
+        " ran on another machine",
+    )
 
 
-def _process_started(pid: int) -> str | None:
-    """When the process started, in the kernel's ticks; None if there is no such process.
+def who_holds(target: Target) -> Holder | None:
+    """Who holds the repository's lock, if anybody does who may be alive. Takes nothing.
 
-    With the pid alone, a process that later got the same number would keep a dead one's lock alive.
+    Raises RepositoryFault `repository_locked` if there is a lock that cannot be read.
     """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    # The name in parentheses may itself hold blanks and parentheses.
-    return stat.rpartition(")")[2].split()[19]
+        content = target.get(LOCK)
+        holder = Holder.parse(content)
+        if holder is None:
+            raise _unreadable()
+        return None if _stale(target, holder) else holder
+    except RepositoryFault as fault:
+        if fault.code == "no_such_object":
+            return None
+        raise
+
+
+def _stale(target: Target, holder: Holder) -> bool:
+    alive = holder.alive()
+    if alive is not None:
+        return not alive
+    try:
+        return target.age_s(LOCK) > LEASE_S
+    except RepositoryFault as fault:
+        if fault.code == "no_such_object":
+            return False
+        raise
+
+
+def _unreadable() -> RepositoryFault:
+    return RepositoryFault(
+        f"the repository has a lock that cannot be read: {LOCK}",
+        code="repository_locked",
+        hint="if nothing is writing to the repository, remove that file",
+    )

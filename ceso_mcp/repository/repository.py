@@ -15,8 +15,10 @@ from ceso_mcp.repository import seal
 from ceso_mcp.repository.backup_reader import BackupReader
 from ceso_mcp.repository.backup_writer import BackupWriter
 from ceso_mcp.repository.by_hand import RESTORE_SH, RESTORE_TXT
+from ceso_mcp.repository.prune import Garbage, Removed, garbage_of, prune
 from ceso_mcp.repository.store import SETTINGS, Settings, Store
 from ceso_mcp.repository.target import Target
+from ceso_mcp.repository.targets.faults import fault_of
 from ceso_mcp.repository.targets.local import LocalTarget, free_bytes
 from ceso_mcp.repository.verify import VerifyReport, verify
 
@@ -102,6 +104,17 @@ class Repository:
             raise Unreadable("manifest", "it is encrypted differently from its repository")
         return manifest
 
+    def garbage(self) -> Garbage:
+        """What no listed backup names (`repository.prune`). Removes nothing.
+
+        Raises RepositoryFault `repository_locked` while somebody writes.
+        """
+        return garbage_of(self._target, self._store.suffix, self.list, require_free=True)
+
+    def prune(self, expected: str) -> Removed:
+        """Remove the garbage, if it still is the one with the digest `expected` (`repository.prune`)."""
+        return prune(self._store, self.list, expected)
+
     def reader(self, backup_id: BackupId | str) -> BackupReader:
         return BackupReader(self._store, self.manifest(backup_id))
 
@@ -114,6 +127,14 @@ class Repository:
     ) -> VerifyReport:
         """Read and check every byte of a backup (`repository.verify`)."""
         return verify(self._store, self.manifest(backup_id), storage_only=storage_only, progress=progress)
+
+
+def room_at(path: Path) -> int:
+    """Room left, in bytes, where the repository is or would be made. Raises RepositoryFault."""
+    try:
+        return free_bytes(path)
+    except OSError as fault:
+        raise fault_of(fault, str(path), "its free space") from fault
 
 
 def _no_such_backup(message: str) -> RepositoryFault:
@@ -138,7 +159,7 @@ class LocalRepository(Repository):
         """
         seal.check_recipients(recipients)
         target = LocalTarget(path)
-        if not path.joinpath(SETTINGS).exists():
+        if not cls.is_at(path):
             _make_room(path)
             # The settings come last: with them it is a repository.
             target.replace("RESTORE.txt", RESTORE_TXT.encode())
@@ -152,6 +173,16 @@ class LocalRepository(Repository):
                 hint="use the recipients in its ceso-repo.json, or make another repository",
             )
         return cls(path, settings)
+
+    @classmethod
+    def is_at(cls, path: Path) -> bool:
+        """Whether there is a repository at `path`. Raises RepositoryFault if that cannot be told."""
+        try:
+            return LocalTarget(path).exists(SETTINGS)
+        except RepositoryFault as fault:
+            if isinstance(fault.__cause__, FileNotFoundError):
+                return False
+            raise
 
     @classmethod
     def open(cls, path: Path, *, identities: Sequence[str] = ()) -> Self:
@@ -174,9 +205,10 @@ def _make_room(path: Path) -> None:
         # What an earlier, interrupted `init` left may be continued; data may not be taken over.
         kept = [item for sub in ("packs", "backups") for item in path.joinpath(sub).rglob("*")]
     except OSError as fault:
+        told = fault_of(fault, str(path), "the folder")
         raise RepositoryFault(
             f"no repository can be made at {path}: {fault.strerror or fault}",
-            code="not_a_repository",
+            code="not_a_repository" if isinstance(fault, FileNotFoundError) else told.code,
             hint="the folder above it must exist, be mounted and be writable",
         ) from fault
     if not found <= _OURS or kept:

@@ -4,8 +4,10 @@ Objects are named by relative paths (`packs/4f/4f2a….zst`), are written whole 
 changed, except for the few that `replace` is for. A name is letters, digits, `.`, `_`, `-` and
 `/`, without empty, `.` or `..` parts; anything else is a ValueError.
 
-Every method raises RepositoryFault: code `repository_full` when there is no room, `no_such_object`
-when a named object is missing, `repository` for any other failure of the storage.
+Every method raises RepositoryFault: code `repository_full` when there is no room,
+`repository_read_only` when nothing may be written, `repository_gone` when the place itself is not
+there (any more), `no_such_object` when a named object is missing, `repository` for any other
+failure of the storage.
 """
 
 from __future__ import annotations
@@ -78,6 +80,21 @@ class Target(Protocol):
 
     def unlock(self, name: str, expected: bytes) -> bool:
         """Remove the lock, if its content is still `expected`; otherwise leave it and return False."""
+        ...
+
+    def age_s(self, name: str) -> float:
+        """How long ago the object was written, by the clock of the place itself, in seconds.
+
+        Negative if that clock was set back since.
+        """
+        ...
+
+    def drafts(self) -> Iterator[Entry]:
+        """What writers that died left half-written; `delete` removes it.
+
+        Only to be used by whoever holds the repository's lock: drafts of a live writer look the
+        same. What somebody who waits for the lock may just be writing is not in it.
+        """
         ...
 
     def free_bytes(self) -> int | None:

@@ -17,10 +17,12 @@ from pathlib import Path
 
 from ceso_mcp.errors import RepositoryFault
 from ceso_mcp.repository.target import Blob, Entry
+from ceso_mcp.repository.targets.faults import fault_of
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*\Z")
 _TMP = "tmp"
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_CLAIM = "claim-"
+_CLAIM_S = 3600.0
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -29,6 +31,7 @@ class LocalTarget:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._device: int | None = None
 
     @property
     def title(self) -> str:
@@ -42,14 +45,20 @@ class LocalTarget:
             with self._written(content) as draft:
                 self._make_folder(path.parent)
                 os.rename(draft, path)
-                _sync_folder(path.parent)
+                try:
+                    _sync_folder(path.parent)
+                except OSError:
+                    # Not known to be safe, so it must not be found under its name either.
+                    with contextlib.suppress(OSError):
+                        os.unlink(path)
+                    raise
             return True
 
     def create(self, name: str, content: bytes) -> bool:
         path = self._path(name)
         with self._faults(name):
             self._make_folder(path.parent)
-            with self._written([content]) as draft:
+            with self._written([content], _CLAIM) as draft:
                 try:
                     os.link(draft, path)
                 except FileExistsError:
@@ -95,7 +104,10 @@ class LocalTarget:
 
     def exists(self, name: str) -> bool:
         with self._faults(name):
-            return self._path(name).is_file()
+            found = self._path(name).is_file()
+            if not found:
+                self._require_root()
+            return found
 
     def size(self, name: str) -> int:
         with self._faults(name):
@@ -107,6 +119,7 @@ class LocalTarget:
             try:
                 path.unlink()
             except FileNotFoundError:
+                self._require_root()
                 return
             _sync_folder(path.parent)
             # A backup's folder goes with its last object; other folders are full or soon again.
@@ -123,10 +136,11 @@ class LocalTarget:
 
     def unlock(self, name: str, expected: bytes) -> bool:
         path = self._path(name)
-        aside = self._draft_path()
         with self._faults(name):
             if not path.exists() or path.read_bytes() != expected:
+                self._require_root()
                 return False
+            aside = self._draft_path(_CLAIM)
             # Between the look and the removal another may have broken this lock and taken its
             # place. Renaming shows which one was removed; a wrong one is put back.
             try:
@@ -150,14 +164,49 @@ class LocalTarget:
             raise ValueError("not the name of an object")
         return self._root / name
 
-    def _draft_path(self) -> Path:
+    def age_s(self, name: str) -> float:
+        # A file written now shows the clock that a file server stamps files with.
+        with self._faults(name):
+            written = self._path(name).stat().st_mtime
+            with self._written([b""], _CLAIM) as draft:
+                return draft.stat().st_mtime - written
+
+    def drafts(self) -> Iterator[Entry]:
+        now: float | None = None
+        for entry in self.list(_TMP):
+            if entry.name.startswith(f"{_TMP}/{_CLAIM}"):
+                # Written without the lock, so its writer may live; it is small and takes no time.
+                if now is None:
+                    with self._faults(_TMP), self._written([b""], _CLAIM) as draft:
+                        now = draft.stat().st_mtime
+                try:
+                    if now - self._path(entry.name).stat().st_mtime < _CLAIM_S:
+                        continue
+                except FileNotFoundError:
+                    continue
+            yield entry
+
+    def _require_root(self) -> None:
+        if not self._root.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "the repository's folder is gone", str(self._root))
+
+    def _require_same_place(self) -> None:
+        """A mount that vanished leaves its empty folder: nothing may be written into that one."""
+        device = os.stat(self._root).st_dev
+        if self._device is None:
+            self._device = device
+        if device != self._device:
+            raise OSError(errno.ENODEV, "another file system is mounted there now than before")
+
+    def _draft_path(self, prefix: str = "") -> Path:
+        self._require_same_place()
         self._make_folder(self._root / _TMP)
-        return self._root / _TMP / secrets.token_hex(12)
+        return self._root / _TMP / (prefix + secrets.token_hex(12))
 
     @contextlib.contextmanager
-    def _written(self, content: Blob) -> Iterator[Path]:
+    def _written(self, content: Blob, prefix: str = "") -> Iterator[Path]:
         """A synced file with this content, which is gone afterwards unless it was renamed."""
-        draft = self._draft_path()
+        draft = self._draft_path(prefix)
         try:
             with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0) as file:
                 for piece in content:
@@ -167,7 +216,9 @@ class LocalTarget:
                 os.fsync(file.fileno())
             yield draft
         finally:
-            draft.unlink(missing_ok=True)
+            # What cannot be removed is a draft, which nobody lists and pruning removes.
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
 
     def _create_without_link(self, path: Path, content: bytes) -> bool:
         """Exclusive creation where the file system knows no hard links (exFAT, some shares)."""
@@ -202,21 +253,14 @@ class LocalTarget:
             if not self._root.is_dir():
                 raise RepositoryFault(
                     f"the repository's folder {self.title} is gone",
+                    code="repository_gone",
                     hint="see whether it is still mounted",
                 ) from fault
             raise RepositoryFault(
                 f"{what} is not in the repository {self.title}", code="no_such_object"
             ) from fault
         except OSError as fault:
-            if fault.errno in _FULL:
-                raise RepositoryFault(
-                    f"there is no room left in the repository {self.title} for {what}",
-                    code="repository_full",
-                    hint="free some space there, or use another repository",
-                ) from fault
-            raise RepositoryFault(
-                f"the repository {self.title} failed on {what}: {fault.strerror or fault}"
-            ) from fault
+            raise fault_of(fault, self.title, what) from fault
 
 
 def free_bytes(path: Path) -> int:

@@ -53,7 +53,9 @@ def verify_log() -> None:
         raise AuditFault(
             f"the audit log {log.path} is not whole: {'; '.join(verdict.problems)}", code="audit_broken"
         )
-    answer = {"whole": True, "events": verdict.events, "path": str(log.path)}
+    answer: dict[str, Any] = {"whole": True, "events": verdict.events, "path": str(log.path)}
+    if verdict.notes:
+        answer["notes"] = list(verdict.notes)
     if settings.json:
         output.write_json(answer)
     else:

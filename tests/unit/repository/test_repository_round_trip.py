@@ -18,7 +18,8 @@ from ceso_mcp.backup.names import BackupId
 from ceso_mcp.backup.sums import block_bytes_for
 from ceso_mcp.backup.wire import data_head, end_frame
 from ceso_mcp.errors import InvalidArguments, RepositoryFault, Unreadable
-from ceso_mcp.repository import LocalRepository, free_bytes
+from ceso_mcp.repository import LocalRepository
+from ceso_mcp.repository.targets.local import free_bytes
 
 ODD = (3 << 20) + 5 * 512
 

@@ -25,9 +25,10 @@ from repository_cases import (
 )
 
 from ceso_mcp.backup import manifest_text
+from ceso_mcp.clock import process_started
 from ceso_mcp.errors import InvalidArguments, RepositoryFault
 from ceso_mcp.repository import LocalRepository
-from ceso_mcp.repository.lock import LOCK, Holder, RepositoryLock
+from ceso_mcp.repository.lock import LEASE_S, LOCK, Holder, RepositoryLock
 from ceso_mcp.repository.targets.local import LocalTarget
 
 IMAGE = sparse_image(2 << 20, 1, 0.5)
@@ -188,14 +189,42 @@ def test_a_stale_lock_is_taken_over(plain_kit: Kit, why: str) -> None:
     lock.parent.mkdir()
     with RepositoryLockHeld(plain_kit) as mine:
         machine = mine.machine
-    changes: dict[str, object] = {"until": time.time() - 1}
+    changes: dict[str, object] = {}
     if why == "its process is gone":
         changes = {"machine": machine, "pid": dead_process()[0], "started": "1"}
     elif why == "its pid was reused":
         changes = {"machine": machine, "pid": os.getpid(), "started": "1"}
     lock.write_bytes(other_holder(**changes))
+    if why == "time is up":
+        os.utime(lock, (time.time() - LEASE_S - 1,) * 2)
     plain_kit.back_up(bytes(512))
     assert not lock.exists()
+
+
+def test_no_clock_that_was_set_makes_a_lock_stale(plain_kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain_kit.make()
+    (plain_kit.path / LOCK).parent.mkdir()
+    (plain_kit.path / LOCK).write_bytes(other_holder(until=1.0))
+    for now in (0.0, 1e6, time.time() - 86_400, time.time() + 86_400):
+        monkeypatch.setattr(time, "time", lambda now=now: now)
+        with pytest.raises(RepositoryFault) as caught:
+            plain_kit.make().writer(backup_id())
+        assert caught.value.code == "repository_locked"
+    (plain_kit.path / LOCK).unlink()
+    lock = RepositoryLock(LocalTarget(plain_kit.path), "backup")
+    os.utime(plain_kit.path / LOCK, (1.0, 1.0))  # renewed long ago, but its process lives
+    with pytest.raises(RepositoryFault) as caught:
+        plain_kit.make().writer(backup_id())
+    assert caught.value.code == "repository_locked"
+    lock.release()
+
+
+def test_a_killed_holder_that_nobody_waited_for_is_gone() -> None:
+    with subprocess.Popen(["sleep", "30"]) as process:
+        assert process_started(process.pid)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert process_started(process.pid) is None
 
 
 class RepositoryLockHeld:
