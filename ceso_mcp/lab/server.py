@@ -36,6 +36,7 @@ CONFIGURABLE = (
     "lock_failures",
     "unlock_s",
     "max_startups",
+    "keep_alive_s",
     "base_exclusive",
     "clone_limit",
     "mapping",
