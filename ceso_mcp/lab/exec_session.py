@@ -68,7 +68,7 @@ class ExecSession(asyncssh.SSHServerSession[bytes]):
         self._channel = chan
 
     def pty_requested(self, term_type: str, term_size: tuple[int, int, int, int], term_modes: object) -> bool:
-        self._terminal = Terminal(term_type, term_size)
+        self._terminal = Terminal(term_type, term_size, self._machine.host.root)
         return True
 
     def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:

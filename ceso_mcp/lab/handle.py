@@ -200,8 +200,9 @@ class Lab:
 
         `latency_s` of vim-cmd and esxcli, `login_s` (None: as `latency_s`), `boot_delay_s` of guests,
         `throughput_bytes_s` of each stream (0: no limit), `lock_failures` (0: never) and `unlock_s` of the
-        lock-out, `max_startups` as in sshd_config; of disks `base_exclusive`, `clone_limit` (0: any number)
-        and `mapping`; `raw_opens` ("refused" or "allowed") of extents that are in use, `exec_installed_only`
+        lock-out, `max_startups` as in sshd_config, `keep_alive_s` between two askings of a silent client
+        (three without an answer drop it); of disks `base_exclusive`, `clone_limit` (0: any number) and
+        `mapping`; `raw_opens` ("refused" or "allowed") of extents that are in use, `exec_installed_only`
         (None: as the release has it). Raises `LabFault` for another name.
         """
         self._ask("configure", **settings)

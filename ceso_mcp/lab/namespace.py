@@ -152,6 +152,7 @@ class Host:
             arguments += ["--ro-bind", str(host / "lib" / name), f"/usr/lib/vmware/lab/{name}"]
         arguments += ["--ro-bind", str(host / "lib" / "openssh"), "/usr/lib/vmware/openssh/bin"]
         arguments += ["--bind", str(host / "etc"), "/etc", "--bind", str(host / "var"), "/var"]
+        arguments += ["--size", str(32 << 20), "--tmpfs", "/opt"]
         arguments += ["--perms", "1777", "--size", str(256 << 20), "--tmpfs", "/tmp"]
         arguments += ["--bind", str(self._layout.volumes), "/vmfs/volumes"]
         arguments += _interpreter_mounts()
@@ -229,6 +230,8 @@ class Host:
             "USER": "root",
             "LOGNAME": "root",
             "SHELL": "/bin/sh",
+            # Without it busybox shows every byte of a name that is not ASCII as a question mark.
+            "LANG": "en_US.UTF-8",
             "LAB_EXEC": str(exec_id),
             **more,
         }

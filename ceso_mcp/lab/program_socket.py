@@ -10,6 +10,7 @@ from ceso_mcp.lab.hostd import Hostd
 from ceso_mcp.lab.records import Fault
 from ceso_mcp.lab.result import Result
 from ceso_mcp.lab.shell_programs import df, measured, vdf, vmware
+from ceso_mcp.lab.shell_queries import ShellQueries
 
 # esxcli-error-hostd-down-1 and vimcmd-login-failed-2; the stream of the latter is assumed.
 AWAY = {
@@ -129,6 +130,9 @@ class ProgramSocket:
         }
         if argv[0] == "vim-cmd":
             return await self.hostd.vim.run(argv[1:])
+        if argv[0] not in programs:
+            root = self.hostd.machine.host.root if self.hostd.machine is not None else None
+            return ShellQueries(self.hostd.world, self.hostd.cli, root).run(argv)
         return programs[argv[0]](argv[1:])
 
     def _service(self, words: list[str]) -> Result:

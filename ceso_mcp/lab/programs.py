@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ceso_mcp.lab import shell_queries
+
 _HEAD = '#!/bin/python3 -IS\nimport sys\nsys.path.insert(0, "/usr/lib/vmware/lab")\n'
 _REMOTE = _HEAD + 'from disks.wire import run_remote\nsys.exit(run_remote("{name}", sys.argv[1:]))\n'
 _VMKFSTOOLS = _HEAD + "from disks.vmkfstools import main\nmain(sys.argv[1:])\n"
@@ -63,7 +65,7 @@ sys.exit(status)
 
 def texts(release: str, version: str) -> dict[str, str]:
     """File name to content; all go to `/bin`, executable. `release` is like `8.0.3`."""
-    remote = ("vim-cmd", "esxcli", "localcli", "vmware", "df", "vdf", "pam_tally2")
+    remote = ("vim-cmd", "esxcli", "localcli", "vmware", "df", "vdf", "pam_tally2", *shell_queries.NAMES)
     return {
         **{name: _REMOTE.format(name=name) for name in remote},
         "vmkfstools": _VMKFSTOOLS,

@@ -38,6 +38,7 @@ CONFIGURABLE = (
     "lock_failures",
     "unlock_s",
     "max_startups",
+    "keep_alive_s",
     "base_exclusive",
     "clone_limit",
     "mapping",

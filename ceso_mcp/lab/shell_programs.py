@@ -113,17 +113,17 @@ def _whole(count: int) -> str:
 
 
 def measured(host_root: Path) -> list[Ramdisk]:
-    """The ramdisks as they are: /tmp and / are real ones, the others go by what their files take."""
+    """The ramdisks as they are: /tmp, /opt and / are real ones, the others go by what their files take."""
     found = []
     for name, size_mib in RAMDISKS_MIB:
-        if name == "tmp":
-            facts = os.statvfs(host_root / "tmp")
+        if name in ("tmp", "opt", "root"):
+            facts = os.statvfs(host_root / name if name != "root" else host_root)
             used = (facts.f_blocks - facts.f_bfree) * facts.f_frsize
         else:
             place = host_root / name
             used = sum(
                 os.lstat(os.path.join(folder, file)).st_blocks * 512
-                for folder, _, files in (os.walk(place) if name != "root" else ())
+                for folder, _, files in os.walk(place)
                 for file in files
             )
         found.append(Ramdisk(name, size_mib << 20, min(used, size_mib << 20)))

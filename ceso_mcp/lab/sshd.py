@@ -32,6 +32,8 @@ USER_KEYS = (
     "rsa-sha2-512",
 )
 SESSIONS_PER_CONNECTION = 10
+# clientalivecountmax 3; clientaliveinterval 200 is `World.keep_alive_s`.
+KEEP_ALIVE_COUNT = 3
 WINDOW_BYTES = 2 << 20
 PACKET_BYTES = 256 << 10
 
@@ -90,6 +92,9 @@ class Server(asyncssh.SSHServer):
     def auth_completed(self) -> None:
         self._no_longer_waiting()
         self._logged_in = True
+        # Only now: asyncssh takes its own settings once more when it learns the user.
+        if self._connection is not None:
+            self._connection.set_keepalive(self._machine.world.keep_alive_s, KEEP_ALIVE_COUNT)
         text = f"Accepted {self._method} for root from {self._peer} ssh2"
         self._machine.host_log.auth(self._pid, text)
 
@@ -154,8 +159,6 @@ async def listen(machine: Machine, key_folder: Path, port: int) -> asyncssh.SSHA
         gss_host=None,
         rekey_bytes=1 << 30,
         rekey_seconds=3600,
-        keepalive_interval=200,
-        keepalive_count_max=3,
         login_timeout=60,
         reuse_address=True,
         window=WINDOW_BYTES,

@@ -10,14 +10,31 @@ import struct
 import subprocess
 import termios
 from collections.abc import Callable
+from pathlib import Path
+
+# ioctl numbers of Linux that the module termios does not name.
+TIOCSPTLCK, TIOCGPTPEER = 0x40045431, 0x5441
+
+
+def _open_pty(root: Path) -> tuple[int, int]:
+    leader = os.open(root / "dev" / "pts" / "ptmx", os.O_RDWR | os.O_NOCTTY)
+    try:
+        fcntl.ioctl(leader, TIOCSPTLCK, struct.pack("i", 0))
+        follower = fcntl.ioctl(leader, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY)
+    except OSError:
+        os.close(leader)
+        raise
+    os.set_inheritable(follower, False)
+    return leader, follower
 
 
 class Terminal:
     """One pty: `run` a command on it, `write` what the client types."""
 
-    def __init__(self, term: str, size: tuple[int, int, int, int]) -> None:
+    def __init__(self, term: str, size: tuple[int, int, int, int], root: Path) -> None:
+        """`root` is the host's `/`: the pty is one of the host's own, which `tty` can name there."""
         self.term = term or "vt100"
-        self._leader, self._follower = os.openpty()
+        self._leader, self._follower = _open_pty(root)
         self._open = True
         self.resize(size[0] or 80, size[1] or 24)
 

@@ -89,6 +89,7 @@ class World:
     lock_failures: int = 5
     unlock_s: float = 900.0
     max_startups: str = "10:30:100"
+    keep_alive_s: float = 200.0
     # 7.0 U1c: the links below a running VM's top one stay exclusively locked, so no hot clone works.
     base_exclusive: bool = False
     # How many clones run side by side before memory is short; 0: any number.

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import test_reproduce_shell_programs
 from lab_fixtures import HostShell
 
 from ceso_mcp.lab import namespace, seed, sshd
@@ -192,17 +193,16 @@ RUN = {
     "shell-ssh-restart-1": "/etc/init.d/SSH restart",
     "shell-usbarbitrator-1": "/etc/init.d/usbarbitrator status",
 }
+# Reproduced in tests of their own: here, and in test_reproduce_shell_programs.
+ALONE = {"shell-vmInventory-1"}
+PROGRAMS = set(test_reproduce_shell_programs.MADE)
 ABSENT = "the program is not part of the lab"
 DIFFERS = {
     "shell-boot-facts-1": "numbers of one host at one moment, and core dumps, which the lab does not make",
     "shell-chmod-denied-1": "no VIB owns files in the lab",
     "shell-esxcfg-nas-error-1": ABSENT,
-    "shell-esxcfg-nics-1": ABSENT,
-    "shell-esxcfg-nics-2": ABSENT,
-    "shell-esxcfg-vmknic-1": ABSENT + "; names altered in the capture without padding",
-    "shell-esxcfg-vmknic-2": ABSENT + "; names altered in the capture without padding",
-    "shell-esxcfg-vswitch-1": ABSENT + "; names altered in the capture without padding",
-    "shell-esxcfg-vswitch-2": ABSENT + "; names altered in the capture without padding",
+    "shell-esxcfg-vmknic-2": "network stacks other than the default one, which the lab does not have",
+    "shell-esxcfg-vswitch-1": "a distributed switch, which the lab does not have",
     "shell-exec-denied-1": "from a login shell, `-sh`, in a place of its own; see test_watched_calls",
     "shell-exec-denied-2": "from a login shell, `-sh`, in a place of its own; see test_watched_calls",
     "shell-log-auth-2": "lines of the SSH service's start, which the lab's log does not have",
@@ -213,12 +213,9 @@ DIFFERS = {
     "shell-ls-vmdir-2": "an excerpt; listings of folders belong to the files' part",
     "shell-ls-volumes-1": "an excerpt; busybox here pads other widths and folders have other sizes",
     "shell-ls-volumes-2": "busybox here pads other widths and folders have other sizes",
-    "shell-lspci-n-1": ABSENT,
-    "shell-lspci-p-1": ABSENT,
-    "shell-lspci-p-2": ABSENT,
-    "shell-mce-1": ABSENT,
+    "shell-lspci-p-1": "interrupt lines and pass-through marks, which the lab does not model",
+    "shell-lspci-p-2": "interrupt lines and pass-through marks, which the lab does not model",
     "shell-nc-z-1": "the host has no network; the sentence is busybox's own",
-    "shell-netstats-1": ABSENT,
     "shell-reload-esxconf-lock-1": "nothing locks esx.conf; a fault rule can answer so",
     "shell-scp-rate-1": "a progress line of the client",
     "shell-secureboot-1": ABSENT,
@@ -230,15 +227,13 @@ DIFFERS = {
     "shell-ssh-norole-1": "the lab has root only",
     "shell-sshd-T-1": "the host's sshd program is not part of the lab; of 6.7, other keys than on 8",
     "shell-time-1": "durations of one run; ash's `time` prints them and the disk's words are the disks' part",
-    "shell-uptime-1": "numbers of one host at one moment, in a form of its own",
     "shell-vdf-2": "blanks collapsed in the capture, of 5.0",
     "shell-vdu-1": ABSENT,
     "shell-vimcmd-hostd-error-1": "of 5.x with a hostd half dead; the lab's is either there or away",
-    "shell-vmdumper-nmi-1": ABSENT,
+    "shell-vmdumper-nmi-1": "the world number of one host; the same line is printed for a running VM",
     "shell-vmkfstools-P-vfat-1": "belongs to the disks' part",
     "shell-vmware-v-2": "the lab's 8.0 is another build; `uname -a` has its build date",
-    "shell-vsish-memory-1": ABSENT,
-    "shell-vsish-memory-2": ABSENT,
+    "shell-vsish-memory-2": "page numbers and tiers, which the lab does not model; indentation adjusted",
     "shell-wget-error-1": "the host has no network",
 }
 
@@ -246,7 +241,7 @@ DIFFERS = {
 def test_every_transcript_of_the_part_is_given_again_or_listed() -> None:
     rows = (TRANSCRIPTS / "INDEX-shell.tsv").read_text().splitlines()
     names = {row.split("\t")[0].removesuffix(".txt") for row in rows}
-    tables = (set(CALCULATED), set(RUN), set(DIFFERS), {"shell-vmInventory-1"})
+    tables = (set(CALCULATED), set(RUN), set(DIFFERS), ALONE, PROGRAMS)
     assert names == set().union(*tables)
     assert sum(map(len, tables)) == len(names)
 

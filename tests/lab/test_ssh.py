@@ -111,7 +111,7 @@ def test_closing_the_channel_ends_what_ran_in_it(host_shell: HostShell, eventual
         await process.wait_closed()
 
     host_shell.call(close_midway())
-    eventually(lambda: "4711" not in host_shell.run("ps").text.replace("grep", ""))
+    eventually(lambda: "4711" not in host_shell.run("ps -c").text.replace("grep", ""))
 
 
 def test_a_killed_command_is_reported_by_its_signal(host_shell: HostShell) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import asyncssh
@@ -30,6 +31,7 @@ def configured(lab: Lab) -> Iterator[Lab]:
         lock_failures=5,
         unlock_s=900.0,
         max_startups="10:30:100",
+        keep_alive_s=200.0,
     )
 
 
@@ -162,6 +164,35 @@ def test_lines_typed_into_an_interactive_shell_are_logged(lab: Lab, host_shell: 
     )
     assert b"The ESXi Shell can be disabled by an administrative user." in ran.stdout
     assert "]: [root]: echo one $vm_id\n" in host_shell.ok("tail -n 5 /var/log/shell.log")
+
+
+def test_a_terminal_has_a_name(lab: Lab) -> None:
+    ran = subprocess.run([*lab.shell_argv(), "-tt", "tty"], capture_output=True, timeout=20)
+    assert ran.stdout.startswith(b"/dev/pts/")
+
+
+def test_a_client_that_no_longer_answers_is_dropped(
+    configured: Lab, host_shell: HostShell, eventually: Callable[[Callable[[], bool]], None]
+) -> None:
+    configured.configure(keep_alive_s=0.1)
+    silent, healthy = (
+        subprocess.Popen(
+            [*configured.shell_argv(), f"echo ready; exec sleep {seconds}"], stdout=subprocess.PIPE
+        )
+        for seconds in (4714, 4715)
+    )
+    try:
+        for client in (silent, healthy):
+            assert client.stdout is not None
+            assert client.stdout.readline() == b"ready\n"
+        configured.configure(keep_alive_s=200.0)
+        silent.send_signal(signal.SIGSTOP)
+        eventually(lambda: "sleep 4714" not in host_shell.ok("ps -c"))
+        assert "sleep 4715" in host_shell.ok("ps -c")
+    finally:
+        for client in (silent, healthy):
+            client.kill()
+            client.communicate()
 
 
 def test_a_login_takes_as_long_as_configured(configured: Lab) -> None:

@@ -28,8 +28,9 @@ from ceso_mcp.audit import Actor, AuditLog
 from ceso_mcp.config import config_path, private_directory, state_root
 from ceso_mcp.confirm import Pending, PendingRequests
 from ceso_mcp.errors import AuditFault, CesoError, ConfigFault, TokenFault
-from ceso_mcp.execute import Execution
+from ceso_mcp.execute import Execution, RunRecord
 from ceso_mcp.fact import Reply
+from ceso_mcp.journal import Journal
 from ceso_mcp.plan import Plan, Step
 from ceso_mcp.secrets import SecretRef, read_secret
 from ceso_mcp.shell import sh
@@ -217,7 +218,8 @@ def test_without_an_audit_log_nothing_is_sent(
         return append(path, line)
 
     monkeypatch.setattr(audit_file, "append", full)
-    run = Execution(plan, runner, None, log, WHO, "r", lambda *_: None)  # type: ignore[arg-type]
+    journal, record = Journal(tmp_path / "journal"), RunRecord("0a1b2c3d", "host", "job", "toy")
+    run = Execution(plan, runner, None, log, journal, WHO, record, lambda *_: None)  # type: ignore[arg-type]
     with pytest.raises(CesoError) as caught:
         asyncio.run(run.carry_out())
     assert caught.value.code == "audit_unwritable"
