@@ -9,7 +9,7 @@ DEBIAN := busybox-static bubblewrap python3-venv qemu-utils age zstd openssh-cli
 # Real guests in QEMU, and the image that they boot from.
 GUESTS := qemu-system-x86 mmdebstrap grub-pc-bin grub-common e2fsprogs iproute2
 
-.PHONY: demo test lint check slow boot generate setup packages inspector clean
+.PHONY: demo test lint check slow boot chaos generate setup packages inspector clean
 
 demo: setup
 	$(BIN)/ceso demo
@@ -29,10 +29,15 @@ check: lint test
 slow: setup
 	CESO_TEST_NODE=$(NODE)/node_modules/node/bin $(BIN)/pytest -m slow -rs
 
-# Boots real guests; the image of the first run is kept in the cache folder.
+# Boots real guests; the image of the first run is kept in the cache folder. CESO_BOOT=all adds resets, reboots and a
+# killed server.
 boot: setup
 	@sh scripts/debian-packages $(GUESTS)
 	CI=1 XDG_CACHE_HOME=$${XDG_CACHE_HOME:-$${HOME:-/tmp}/.cache} $(BIN)/pytest -m boot tests/boot -s
+
+# Operations broken at every step: a fixed sample, or all of it with CESO_CHAOS=all.
+chaos: setup
+	$(BIN)/pytest -m chaos tests/chaos -s
 
 generate: setup
 	$(BIN)/python -m ceso_mcp.surfaces.mcp.schemas

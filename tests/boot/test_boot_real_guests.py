@@ -178,10 +178,11 @@ def test_a_real_guest_from_its_first_boot_to_its_clone_and_through_a_killed_serv
     assert not set(ids) & set(identity(second))
     assert first.ssh(first.v4, "true") is None
 
-    a_reset_is_sudden_and_a_reboot_is_not(second, host)
-    said("reset and rebooted", since)
-    a_killed_server_loses_nothing_that_was_synced(second, lab)
-    said("on again after the server was killed", since)
+    if os.environ.get("CESO_BOOT") == "all":  # two boots and more, five minutes
+        a_reset_is_sudden_and_a_reboot_is_not(second, host)
+        said("reset and rebooted", since)
+        a_killed_server_loses_nothing_that_was_synced(second, lab)
+        said("on again after the server was killed", since)
     second.shut_down()
     flat = lab.volume("datastore1") / "db01" / "db01-flat.vmdk"
     checked = subprocess.run(

@@ -3,73 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ceso_mcp.errors import CesoError
-from ceso_mcp.execute import Execution
-from ceso_mcp.jobs import Job
-from ceso_mcp.lab import Fault, Lab
-from ceso_mcp.plan import Step
+from ceso_mcp.lab import Fault
 from ceso_mcp.worker import perform
 
-from .conftest import KEY, TEMPLATE, WHO, House, settled
+from .conftest import KEY, TEMPLATE, WHO, House
+from .dying import die, recover
 from .test_failures import OPERATIONS, no_marks
 from .test_main_job import SMALL
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
-
-
-class WorkerDied(BaseException):
-    """Stands for kill -9: nothing of the worker runs any more."""
-
-
-async def die(house: House, token: str, number: int, moment: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Confirm, and end the worker before or after step `number`; returns the job's id."""
-    real_step, real_do = Execution._step, Execution._do
-
-    async def step(self: Execution, at: int, what: Step) -> None:
-        if at == number and moment == "before":
-            raise WorkerDied
-        await real_step(self, at, what)
-
-    async def do(self: Execution, at: int, what: Step, line: str) -> Any:
-        reply = await real_do(self, at, what, line)
-        if at == number and moment == "after":
-            raise WorkerDied
-        return reply
-
-    def silent(*_: Any, **__: Any) -> None:
-        return None
-
-    job = house.ceso.confirm(token, WHO, consent="terminal")
-    with monkeypatch.context() as patch:
-        patch.setattr(Execution, "_step", step)
-        patch.setattr(Execution, "_do", do)
-        patch.setattr(type(house.ceso.jobs), "fail", silent)  # a dead worker writes nothing more
-        patch.setattr(Execution, "_softly", silent)
-        patch.setattr(Execution, "_record_softly", silent)
-        with pytest.raises(WorkerDied):
-            await perform(house.ceso, job)
-    house.ceso.jobs._update(job, pid=1, pid_start="an earlier process")
-    return job
-
-
-@pytest.fixture
-async def house(shared_lab: Lab, tmp_path: Path) -> AsyncIterator[House]:
-    await asyncio.to_thread(shared_lab.reset)
-    await asyncio.to_thread(settled, shared_lab)
-    house = House(shared_lab, tmp_path)
-    yield house
-    await house.ceso.close()
-
-
-async def recover(house: House, **arguments: Any) -> Job:
-    preview = await house.preview("recover", **arguments)
-    return await house.confirm(preview.confirm_token)
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

@@ -8,14 +8,23 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from ceso_mcp.errors import LabFault
-from ceso_mcp.lab import Lab, golden, qemu_command, qemu_overlay, qemu_report
+from ceso_mcp.lab import Lab, golden, qemu_command, qemu_overlay, qemu_report, seed
+from ceso_mcp.lab.blueprint import Blueprint
 from ceso_mcp.lab.disks import operations
 from ceso_mcp.lab.disks.chain import Disk, same
 from ceso_mcp.lab.disks.sesparse import SeSparse
+from ceso_mcp.lab.inventory import Inventory
+from ceso_mcp.lab.locks import Locks
+from ceso_mcp.lab.power import Power
 from ceso_mcp.lab.qemu_command import Channels
+from ceso_mcp.lab.qemu_guests import QemuGuests
+from ceso_mcp.lab.storage import Storage
 from ceso_mcp.lab.vmx import Settings
+from ceso_mcp.lab.world import Vm
+from ceso_mcp.surfaces.cli.root import ceso
 
 needs_qemu_img = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="no qemu-img here")
 MIB = 1 << 20
@@ -121,3 +130,50 @@ def test_real_guests_say_what_they_need(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(qemu_command.shutil, "which", lambda name: f"/usr/bin/{name}")
     with pytest.raises(LabFault, match="no golden image"):
         lab.start(guests="qemu", golden_cache=tmp_path / "cache")
+
+
+def test_the_command_line_says_what_real_guests_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CESO_LAB_DIR", str(tmp_path / "lab"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(qemu_command.shutil, "which", lambda name: f"/usr/bin/{name}")
+    ran = CliRunner().invoke(ceso, ["lab", "start", "--guests", "qemu"])
+    assert ran.exit_code != 0
+    assert "no golden image" in ran.output + str(ran.exception)
+
+
+@needs_qemu_img
+@pytest.mark.parametrize("snapshot", ["not yet", "taken"])
+def test_overlays_of_a_killed_server_go_where_the_vm_stands(tmp_path: Path, snapshot: str) -> None:
+    world = seed.new_world(Blueprint())
+    storage = Storage(world, tmp_path / "volumes")
+    store = f"/vmfs/volumes/{world.datastores[0].uuid}/a"
+    Path(storage.here(store)).mkdir(parents=True)
+    disk = storage.here(f"{store}/a.vmdk")
+    operations.create(disk, 8 * MIB, "thin")
+    nodes = [("scsi0.present", "TRUE"), ("scsi0:0.present", "TRUE")]
+    vm = Vm(vmid=7, path=f"{store}/a.vmx", config=[*nodes, ("scsi0:0.fileName", "a.vmdk")])
+    world.vms[7] = vm
+    power = Power(world, storage, Inventory(world, storage, tmp_path / "list.xml", lambda: None), Locks())
+    guests = QemuGuests(world, storage, power, lambda: None, tmp_path / "guests")
+    run = tmp_path / "guests" / "7"
+    run.mkdir(parents=True)
+    old, new = run / "scsi0_0-0.qcow2", run / "scsi0_0-1.qcow2"
+    qemu_overlay.create(old, disk)
+    qemu_overlay.create(new, disk)
+    _write(old, "write -P 0x11 0 4096", "write -P 0x11 1M 4096")
+    _write(new, "write -P 0x22 1M 4096")
+    guests._note(vm, run, {"scsi0:0": [old, new]})
+    top = disk
+    if snapshot == "taken":
+        qemu_overlay.commit(old, disk, same)
+        top = disk.replace("a.vmdk", "a-000001.vmdk")
+        operations.branch(disk, top, "a.vmdk")
+        vm.config = [*nodes, ("scsi0:0.fileName", "a-000001.vmdk")]
+    guests._recover()
+    assert not run.exists()
+    with Disk(top, same) as seen:
+        assert seen.read(0, 4096) == b"\x11" * 4096
+        assert seen.read(MIB, 4096) == b"\x22" * 4096
+    if snapshot == "taken":
+        with Disk(disk, same) as frozen:
+            assert frozen.read(MIB, 4096) == b"\x11" * 4096

@@ -1,0 +1,54 @@
+"""A worker that ends between two instants, as kill -9 ends it, and what is done about it afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ceso_mcp.execute import Execution
+from ceso_mcp.jobs import Job
+from ceso_mcp.plan import Step
+from ceso_mcp.worker import perform
+
+from .conftest import WHO, House
+
+
+class WorkerDied(BaseException):
+    """Stands for kill -9: nothing of the worker runs any more."""
+
+
+async def die(house: House, token: str, number: int, moment: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Confirm, and end the worker before or after step `number`; returns the job's id."""
+    real_step, real_do = Execution._step, Execution._do
+
+    async def step(self: Execution, at: int, what: Step) -> None:
+        if at == number and moment == "before":
+            raise WorkerDied
+        await real_step(self, at, what)
+
+    async def do(self: Execution, at: int, what: Step, line: str) -> Any:
+        reply = await real_do(self, at, what, line)
+        if at == number and moment == "after":
+            raise WorkerDied
+        return reply
+
+    def silent(*_: Any, **__: Any) -> None:
+        return None
+
+    job = house.ceso.confirm(token, WHO, consent="terminal")
+    with monkeypatch.context() as patch:
+        patch.setattr(Execution, "_step", step)
+        patch.setattr(Execution, "_do", do)
+        patch.setattr(type(house.ceso.jobs), "fail", silent)  # a dead worker writes nothing more
+        patch.setattr(Execution, "_softly", silent)
+        patch.setattr(Execution, "_record_softly", silent)
+        with pytest.raises(WorkerDied):
+            await perform(house.ceso, job)
+    house.ceso.jobs._update(job, pid=1, pid_start="an earlier process")
+    return job
+
+
+async def recover(house: House, **arguments: Any) -> Job:
+    preview = await house.preview("recover", **arguments)
+    return await house.confirm(preview.confirm_token)
