@@ -43,9 +43,10 @@ def cases() -> list[Any]:
     for name in OPERATIONS:
         steps = 11 if name == "create_vm" else 10
         for step in range(steps):
-            found += [
-                pytest.param(name, step, effect, id=f"{name}-{step + 1}-{effect}") for effect in EFFECTS
-            ]
+            for effect in EFFECTS:
+                rare = effect == "cut before" or (name == "clone_vm" and effect == "cut after")
+                marks = [pytest.mark.slow] if rare else []
+                found.append(pytest.param(name, step, effect, id=f"{name}-{step + 1}-{effect}", marks=marks))
     return found
 
 

@@ -20,7 +20,10 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("number", [1, 2, 5, 6, 7, 8, 9, 10, 11])
+@pytest.mark.parametrize(
+    "number",
+    [2, 7, *(pytest.param(number, marks=pytest.mark.slow) for number in (1, 5, 6, 8, 9, 10, 11))],
+)
 async def test_a_dead_worker_leaves_nothing_behind(
     house: House, number: int, moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
