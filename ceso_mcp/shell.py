@@ -129,8 +129,8 @@ class Detached:
         out, end, pid = self._note("out"), self._note("exit"), quote(self.pid_file)
         script = quote(f"{self.command.line} > {out} 2>&1; echo $? > {end}")
         return Command(
-            f"test -e {pid} || {{ : > {pid} && setsid sh -c {script} < /dev/null > /dev/null 2>&1 & "
-            f"echo $! > {pid}; }}"
+            f"test -e {pid} || {{ : > {pid} && {{ setsid sh -c {script} < /dev/null > /dev/null 2>&1 & "
+            f"echo $! > {pid}; }}; }}"
         )
 
     def look(self) -> Command:
@@ -142,10 +142,11 @@ class Detached:
         )
 
     def stop(self) -> Command:
-        """End it if it runs, and remove its notes."""
+        """End it if it runs, wait up to nine seconds until it has, and remove its notes."""
         out, end, pid = self._note("out"), self._note("exit"), quote(self.pid_file)
         return Command(
-            f'test -e {end} || {{ kill -- "-$(cat {pid})" && sleep 1; }} 2>/dev/null; rm -f {out} {end} {pid}'
+            f'test -e {end} || {{ p=$(cat {pid}) && kill -- "-$p" && for i in 1 2 3 4 5 6 7 8 9; do sleep 1; '
+            f'kill -0 -- "-$p" || break; done; }} 2>/dev/null; rm -f {out} {end} {pid}'
         )
 
 
