@@ -186,10 +186,9 @@ class Execution:
         cancelled = not isinstance(error, CesoError)
         if cancelled and (task := asyncio.current_task()) is not None:
             task.uncancel()  # what was begun is taken back before the run ends
-        cause = "it was cancelled" if cancelled else error.message  # type: ignore[attr-defined]
-        code = "cancelled" if cancelled else error.code  # type: ignore[attr-defined]
-        hint = "" if cancelled else error.hint  # type: ignore[attr-defined]
-        verb = "was cancelled" if cancelled else f"failed: {cause}"
+        fault = error if isinstance(error, CesoError) else StepFailed("it was cancelled", code="cancelled")
+        code, hint = fault.code, fault.hint
+        verb = "was cancelled" if cancelled else f"failed: {fault.message}"
         message = f"step {number} of {len(self._plan.steps)} ({step.why}) {verb}"
         completed = any(begun.step.completes and begun.state == "succeeded" for begun in self._begun)
         if completed or (step.keep_on_failure and not cancelled):
@@ -201,7 +200,7 @@ class Execution:
                 changed=f"The steps before it were done and are kept: {kept}.",
                 hint=hint or "look at the VM's console; nothing needs to be undone",
             )
-        said = error.changed if step.destroys and step.here and isinstance(error, CesoError) else ""
+        said = fault.changed if step.destroys and step.here else ""
         left = await self._undo_all()
         self._softly(self._journal.close, self._run.run, "left" if left else "undone")
         if not left:

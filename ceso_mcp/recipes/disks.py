@@ -11,7 +11,7 @@ from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.fact import Reply
 from ceso_mcp.plan import NotYet, Recheck, Step, Undo, Until
 from ceso_mcp.recipes.judging import vmkfstools_worked
-from ceso_mcp.shell import Detached, sh
+from ceso_mcp.shell import Command, Detached, sh
 
 COPY_TIMEOUT_S = 12 * 3600.0
 """An 80 GB clone takes minutes on an SSD host and hours on a bad one; the limit only ends a hang."""
@@ -102,8 +102,7 @@ def check_chain(disk: DatastorePath) -> Step:
 
 def delete_disk(disk: DatastorePath, why: str) -> Step:
     """Remove a temporary disk of ours."""
-    stem = disk.name.removesuffix(".vmdk")
-    return Step(why, sh("rm", "-f", disk, disk.sibling(f"{stem}-flat.vmdk")), repeatable=True)
+    return Step(why, _remove(disk), repeatable=True)
 
 
 def remove_disk_files(disk: DatastorePath) -> Undo:
@@ -111,5 +110,9 @@ def remove_disk_files(disk: DatastorePath) -> Undo:
 
     `vmkfstools -U` cannot open half a disk, so the files are removed by name.
     """
+    return Undo((_remove(disk),))
+
+
+def _remove(disk: DatastorePath) -> Command:
     stem = disk.name.removesuffix(".vmdk")
-    return Undo((sh("rm", "-f", disk, disk.sibling(f"{stem}-flat.vmdk")),))
+    return sh("rm", "-f", disk, disk.sibling(f"{stem}-flat.vmdk"))

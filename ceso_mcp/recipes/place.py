@@ -14,7 +14,7 @@ from ceso_mcp.facts.inventory import HostVms
 from ceso_mcp.facts.storage import Datastores, Exists
 from ceso_mcp.fields import file_stem
 from ceso_mcp.plan import Captures, Estimate, Recheck, Step, Undo
-from ceso_mcp.shell import Glob, sh
+from ceso_mcp.shell import Command, Glob, sh
 
 MARGIN_BYTES = 256 << 20
 MARGIN_SHARE = 0.05
@@ -94,16 +94,16 @@ class Place:
         """The VM is made: take the mark and the notes of the copies away. From here on nothing is undone."""
         return Step(
             "take the run's mark off the VM's folder",
-            sh(
-                "rm",
-                "-f",
-                Glob(self.folder, f"/.ceso-{self.run_id}*"),
-                Glob(f"/tmp/ceso-{self.run_id}", "*.pid"),
-            ),
+            remove_marks(self.folder, self.run_id),
             recheck=Recheck(sh("ls", "-d", self.mark), is_gone),
             repeatable=True,
             completes=True,
         )
+
+
+def remove_marks(folder: DatastorePath, run_id: str) -> Command:
+    """Remove a run's marks and its copies' notes from `folder`, and its process ids from /tmp."""
+    return sh("rm", "-f", Glob(folder, f"/.ceso-{run_id}*"), Glob(f"/tmp/ceso-{run_id}", "*.pid"))
 
 
 def is_there(reply: Reply) -> Mapping[str, str] | None:

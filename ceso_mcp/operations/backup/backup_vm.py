@@ -22,9 +22,9 @@ from ceso_mcp.operation import Change
 from ceso_mcp.plan import Capture, Estimate, Plan, Recheck, Step, Undo
 from ceso_mcp.recipes.copying import nvram_of
 from ceso_mcp.recipes.disks import copy_disk, delete_disk
-from ceso_mcp.recipes.place import is_gone, is_there, removed
+from ceso_mcp.recipes.place import is_gone, is_there, remove_marks, removed
 from ceso_mcp.recipes.transfer import note_times, read_disk, read_file, unchanged
-from ceso_mcp.shell import Captured, Glob, sh
+from ceso_mcp.shell import Captured, sh
 
 
 class BackupVm(Change):
@@ -198,12 +198,7 @@ class BackupVm(Change):
             delete_disk(copy, "remove the temporary copy"),
             Step(
                 "remove the temporary folder and the copy's notes",
-                sh(
-                    "rm",
-                    "-f",
-                    Glob(folder, f"/.ceso-{run_id}*"),
-                    Glob(f"/tmp/ceso-{run_id}", "*.pid"),
-                ).then(sh("rmdir", folder)),
+                remove_marks(folder, run_id).then(sh("rmdir", folder)),
                 recheck=Recheck(sh("ls", "-d", folder), is_gone),
             ),
         ]
