@@ -30,6 +30,7 @@ from ceso_mcp.plan import Plan
 from ceso_mcp.ports import Runner
 from ceso_mcp.preview import Preview, preview_of
 from ceso_mcp.redact import Redactor
+from ceso_mcp.repository_access import RepositoryAccess
 from ceso_mcp.run_desk import RunDesk
 
 __all__ = ["Ceso", "Consent", "parse_arguments"]
@@ -180,7 +181,7 @@ class Ceso:
 
     def desk(self) -> RepositoryDesk:
         """The side of one plan that happens on this machine."""
-        return RepositoryDesk(self.config.backup, self.redactor, self._runs())
+        return RepositoryDesk(RepositoryAccess(self.config.backup, self.redactor), self._runs())
 
     def _runs(self) -> RunDesk:
         return RunDesk(lambda: self.journal, lambda: self.jobs, self.host_identity(), self.wait)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from ceso_mcp.backup.actions import (
@@ -26,43 +24,26 @@ from ceso_mcp.backup.actions import (
     VerificationOf,
 )
 from ceso_mcp.backup.agents import resume_payload
-from ceso_mcp.backup.wire import frame_offset
-from ceso_mcp.config import BackupSection
+from ceso_mcp.disk_streams import FedFrames, threaded
 from ceso_mcp.errors import RepositoryFault
 from ceso_mcp.fact import HereQuestion
 from ceso_mcp.facts.runs import UnfinishedOnHost
 from ceso_mcp.facts.work import JobState
-from ceso_mcp.home import expanded
 from ceso_mcp.plan import Here, Stream
 from ceso_mcp.ports import Feed, Sink
 from ceso_mcp.recipes.recovery import CloseRun
-from ceso_mcp.redact import Redactor
+from ceso_mcp.repository_access import RepositoryAccess
 from ceso_mcp.run_desk import RunDesk
-from ceso_mcp.secrets import read_secret
 
 FILE_LIMIT_BYTES = 16 << 20
-IN_FLIGHT_BYTES = 32 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class RepositoryStatus:
-    """The configured repository as it is now."""
-
-    path: str
-    exists: bool
-    recipients: int
-    encrypted: bool
-    free_bytes: int
-    as_configured: bool
 
 
 class RepositoryDesk:
     """A `Desk` over one local repository. Blocking work runs in threads."""
 
-    def __init__(self, backup: BackupSection, redactor: Redactor, runs: RunDesk) -> None:
-        self._backup = backup
+    def __init__(self, access: RepositoryAccess, runs: RunDesk) -> None:
+        self._access = access
         self._runs = runs
-        self._redactor = redactor
         self._writer: Any = None
         self._disks: dict[int, Any] = {}
         self._files: dict[str, bytearray] = {}
@@ -80,56 +61,20 @@ class RepositoryDesk:
     def _answer(self, question: HereQuestion) -> Any:
         match question:
             case RepositoryState():
-                return self._status()
+                return self._access.status()
             case AllBackups():
-                if not self._exists():
+                if not self._access.exists():
                     return [], []
-                return self._open(private=False).list()
+                return self._access.open(private=False).list()
             case ManifestOf(backup_id):
-                return self._open(private=False).manifest(backup_id)
+                return self._access.open(private=False).manifest(backup_id)
             case FileOf(backup_id, name):
-                return self._open().reader(backup_id).file(name)
+                return self._access.open().reader(backup_id).file(name)
             case GarbageIn():
-                return self._open(private=False).garbage()
+                return self._access.open(private=False).garbage()
             case VerificationOf(backup_id):
-                return self._open().verify(backup_id)
+                return self._access.open().verify(backup_id)
         raise TypeError(f"no answer to {type(question).__name__}")
-
-    def _status(self) -> RepositoryStatus:
-        path = self._path()
-        exists = self._exists()
-        configured = {text.strip() for text in self._backup.recipients}
-        found = set(self._open(private=False).recipients) if exists else configured
-        from ceso_mcp.repository import room_at
-
-        return RepositoryStatus(
-            str(path), exists, len(found), bool(found), room_at(path), found == configured
-        )
-
-    def _path(self) -> Any:
-        if self._backup.repository is None:
-            raise RepositoryFault(
-                "no backup repository is configured",
-                code="no_repository",
-                hint="set repository in the [backup] section of the configuration",
-            )
-        return expanded(self._backup.repository)
-
-    def _exists(self) -> bool:
-        from ceso_mcp.repository import LocalRepository
-
-        return LocalRepository.is_at(self._path())
-
-    def _open(self, *, private: bool = True) -> Any:
-        """The repository; `private` brings the identity, which only reading sealed data needs."""
-        from ceso_mcp.repository import LocalRepository
-
-        identities: list[str] = []
-        if private and self._backup.identity is not None:
-            secret = read_secret(self._backup.identity, "age identity")
-            self._redactor.learn(secret.value)
-            identities = [secret.value.decode()]
-        return LocalRepository.open(self._path(), identities=identities)
 
     # -- actions -----------------------------------------------------------------------------
 
@@ -144,7 +89,7 @@ class RepositoryDesk:
             case BeginBackup(backup_id=backup_id):
                 from ceso_mcp.repository import LocalRepository
 
-                repository = LocalRepository.init(self._path(), recipients=self._backup.recipients)
+                repository = LocalRepository.init(self._access.path(), recipients=self._access.recipients)
                 self._writer = repository.writer(backup_id)
                 return {}
             case CommitBackup() as commit:
@@ -162,7 +107,7 @@ class RepositoryDesk:
                 self._writer = None
                 return {"stored_bytes": str(manifest.stored_bytes), "data_bytes": str(manifest.raw_bytes)}
             case RemoveGarbage(digest=digest):
-                removed = self._open(private=False).prune(digest)
+                removed = self._access.open(private=False).prune(digest)
                 return {
                     "removed_objects": str(removed.objects),
                     "freed_bytes": str(removed.size_bytes),
@@ -227,12 +172,12 @@ class RepositoryDesk:
                 start = self._fed[stream].safe_offset() if again and stream in self._fed else 0
                 fed = self._fed[stream] = FedFrames(start)
                 return fed.watch(
-                    _threaded(lambda: self._open().reader(backup_id).disk_stream(index, start=start))
+                    threaded(lambda: self._access.open().reader(backup_id).disk_stream(index, start=start))
                 )
             case DigestsFrom(backup_id=backup_id, index=index):
-                return _threaded(lambda: self._open().reader(backup_id).digest_stream(index))
+                return threaded(lambda: self._access.open().reader(backup_id).digest_stream(index))
             case FileFrom(backup_id=backup_id, name=name):
-                return _threaded(lambda: iter([self._open().reader(backup_id).file(name)]))
+                return threaded(lambda: iter([self._access.open().reader(backup_id).file(name)]))
         raise TypeError(f"no source for {type(stream).__name__}")
 
 
@@ -241,40 +186,3 @@ def _into(writer: Any) -> Sink:
         await asyncio.to_thread(writer.feed, chunk)
 
     return feed_disk
-
-
-class FedFrames:
-    """Which frames of a disk stream went out, so that a second one can begin behind what is surely written.
-
-    Between this process and the disk there are the SSH window, buffers and pipes: a few MiB. What went
-    out longer ago than `IN_FLIGHT_BYTES` was taken from them. The comparison after the writing proves it.
-    """
-
-    def __init__(self, start: int) -> None:
-        self._sent = 0
-        self._frames: deque[tuple[int, int]] = deque([(0, start)])
-
-    async def watch(self, feed: Feed) -> Feed:
-        async for chunk in feed:
-            offset = frame_offset(chunk)
-            if offset is not None:
-                self._frames.append((self._sent, offset))
-            while len(self._frames) > 1 and self._frames[1][0] <= self._sent - IN_FLIGHT_BYTES:
-                self._frames.popleft()
-            yield chunk
-            self._sent += len(chunk)
-
-    def safe_offset(self) -> int:
-        """Every frame that begins before this byte of the disk was written."""
-        return self._frames[0][1]
-
-
-async def _threaded(begin: Any) -> AsyncIterator[bytes]:
-    """A blocking iterator of chunks, each step of it in a thread."""
-    source: Iterator[bytes] = await asyncio.to_thread(begin)
-    end = object()
-    while True:
-        chunk = await asyncio.to_thread(next, source, end)
-        if chunk is end:
-            return
-        yield chunk  # type: ignore[misc]

@@ -33,6 +33,7 @@ FLOORS = [
         "delivery",
         "progress",
     },
+    {"repository_access", "disk_streams"},
     {"run_desk"},
     {"execute", "preview", "desk"},
     {"app"},

@@ -11,7 +11,7 @@ from ceso_mcp.fact import Fact, Reading
 
 @dataclass(frozen=True, slots=True)
 class Repository(Fact[Any]):
-    """State of the configured repository (`desk.RepositoryStatus`)."""
+    """State of the configured repository (`repository_access.RepositoryStatus`)."""
 
     def reading(self) -> Reading[Any]:
         (state,) = yield [RepositoryState()]

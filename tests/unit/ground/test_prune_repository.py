@@ -17,6 +17,7 @@ from ceso_mcp.operations.backup.prune_repository import PruneRepository
 from ceso_mcp.plan import Plan
 from ceso_mcp.redact import Redactor
 from ceso_mcp.repository import LocalRepository
+from ceso_mcp.repository_access import RepositoryAccess
 
 GARBAGE = f"packs/ab/{'ab' * 32}.zst"
 
@@ -38,7 +39,7 @@ def desk(path: Path) -> RepositoryDesk:
     async def never(*_: Any) -> None:
         raise AssertionError
 
-    return RepositoryDesk(BackupSection(repository=path), Redactor(), never)
+    return RepositoryDesk(RepositoryAccess(BackupSection(repository=path), Redactor()), never)
 
 
 def plan(path: Path) -> Plan:

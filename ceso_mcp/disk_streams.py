@@ -1,0 +1,49 @@
+"""Chunks on their way between a repository's blocking code and a connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+
+from ceso_mcp.backup.wire import frame_offset
+from ceso_mcp.ports import Feed
+
+IN_FLIGHT_BYTES = 32 << 20
+
+
+class FedFrames:
+    """Which frames of a disk stream went out, so that a second one can begin behind what is surely written.
+
+    Between this process and the disk there are the SSH window, buffers and pipes: a few MiB. What went
+    out longer ago than `IN_FLIGHT_BYTES` was taken from them. The comparison after the writing proves it.
+    """
+
+    def __init__(self, start: int) -> None:
+        self._sent = 0
+        self._frames: deque[tuple[int, int]] = deque([(0, start)])
+
+    async def watch(self, feed: Feed) -> Feed:
+        async for chunk in feed:
+            offset = frame_offset(chunk)
+            if offset is not None:
+                self._frames.append((self._sent, offset))
+            while len(self._frames) > 1 and self._frames[1][0] <= self._sent - IN_FLIGHT_BYTES:
+                self._frames.popleft()
+            yield chunk
+            self._sent += len(chunk)
+
+    def safe_offset(self) -> int:
+        """Every frame that begins before this byte of the disk was written."""
+        return self._frames[0][1]
+
+
+async def threaded(begin: Callable[[], Iterator[bytes]]) -> AsyncIterator[bytes]:
+    """A blocking iterator of chunks, each step of it in a thread."""
+    source: Iterator[bytes] = await asyncio.to_thread(begin)
+    end = object()
+    while True:
+        chunk = await asyncio.to_thread(next, source, end)
+        if chunk is end:
+            return
+        yield chunk  # type: ignore[misc]
