@@ -37,7 +37,7 @@ boot: setup
 
 # Operations broken at every step: a fixed sample, or all of it with CESO_CHAOS=all.
 chaos: setup
-	$(BIN)/pytest -m chaos tests/chaos -s
+	$(BIN)/pytest -m chaos tests/chaos -n 2 --dist load -rA --no-header -q
 
 generate: setup
 	$(BIN)/python -m ceso_mcp.surfaces.mcp.schemas

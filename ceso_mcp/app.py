@@ -20,7 +20,7 @@ from ceso_mcp.audit import Actor, AuditLog
 from ceso_mcp.config import Config, private_directory, state_root
 from ceso_mcp.confirm import Pending, PendingRequests
 from ceso_mcp.desk import RepositoryDesk
-from ceso_mcp.errors import Refused, TokenFault
+from ceso_mcp.errors import ConfigFault, Refused, TokenFault
 from ceso_mcp.fact import Fixed
 from ceso_mcp.gather import HostFacts
 from ceso_mcp.jobs import Job, Jobs, Spawn, spawn_worker
@@ -118,7 +118,16 @@ class Ceso:
             digest=pending.digest,
             lines=pending.lines,
         )
-        return preview_of(change, plan, pending, token, self._needs_operator(pending))
+        preview = preview_of(change, plan, pending, token, self._needs_operator(pending))
+        if not change.settles_runs:
+            warnings = [*preview.warnings, *await self._unsettled()]
+            preview = preview.model_copy(update={"warnings": warnings})
+        return preview
+
+    async def _unsettled(self) -> list[str]:
+        """What a reader of any preview should know of runs that stopped half-way on this host."""
+        dead = (await self._runs().unfinished()).dead
+        return [f"run {run.run} ({run.title}) stopped half-way; `ceso recover` settles it" for run in dead]
 
     def look(self, token: str) -> Pending:
         """The request behind `token`, which could run now; raises TokenFault."""
@@ -151,7 +160,11 @@ class Ceso:
             "pending": {name: getattr(pending, name) for name in pending.__dataclass_fields__},
             "actor": {"surface": actor.surface, "client": actor.client, "call_id": actor.call_id},
         }
-        return self.jobs.start(pending.operation, pending.title, request, self._environment())
+        try:
+            return self.jobs.start(pending.operation, pending.title, request, self._environment())
+        except ConfigFault:
+            self.pending.give_back(token)
+            raise
 
     def start_query(self, query: Query, actor: Actor) -> str:
         """Run a long query as a job; returns the job's id."""
@@ -184,7 +197,13 @@ class Ceso:
         return RepositoryDesk(RepositoryAccess(self.config.backup, self.redactor), self._runs())
 
     def _runs(self) -> RunDesk:
-        return RunDesk(lambda: self.journal, lambda: self.jobs, self.host_identity(), self.wait)
+        return RunDesk(
+            lambda: self.journal,
+            lambda: self.jobs,
+            self.host_identity(),
+            self.wait,
+            self.config.host.settle_s,
+        )
 
     async def plan(self, change: Change, fixed: Fixed, desk: RepositoryDesk | None = None) -> Plan:
         """The plan of `change` on the host as it is now, with time and chance as drawn in `fixed`."""

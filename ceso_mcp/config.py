@@ -18,6 +18,9 @@ from ceso_mcp.errors import ConfigFault
 from ceso_mcp.home import expanded, under_home
 from ceso_mcp.secrets import SecretRef
 
+LAB_SETTLE_S = 5.0
+"""The lab's commands are short; nobody who tries recovery there wants to wait a minute."""
+
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -38,6 +41,12 @@ class HostSection(Section):
     connect_timeout_s: float = Field(15.0, gt=0, le=120)
     patience_s: float = Field(
         180.0, ge=0, le=3600, description="how long a run goes on trying to reach the host or its hostd again"
+    )
+    settle_s: float = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="how long a command may go on running on the host after its worker has died",
     )
 
 
@@ -191,6 +200,7 @@ def lab_config(address: Any, directory: Path) -> Config:
             user=address.user,
             host_keys=tuple(address.host_keys),
             key_file=address.key_file,
+            settle_s=LAB_SETTLE_S,
         ),
         backup=BackupSection(repository=directory / "backups"),
         state_dir=directory / "state",

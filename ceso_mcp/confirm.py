@@ -114,6 +114,11 @@ class PendingRequests:
             raise state_fault(self._waiting, error) from None
         return pending
 
+    def give_back(self, token: str) -> None:
+        """Undo `take`: nothing was begun with it."""
+        with contextlib.suppress(OSError):
+            os.rename(self._used / _name(token), self._waiting / _name(token))
+
     def approve(self, token: str, *, host: str) -> Pending:
         """Mark the request as agreed to by the operator."""
         pending = self.look(token, host=host)

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from ceso_mcp.audit import Actor, AuditLog, tail
 from ceso_mcp.delivery import UNKNOWN, Delivery, Happened, Patience
@@ -19,10 +19,9 @@ from ceso_mcp.fact import Reply
 from ceso_mcp.journal import Journal
 from ceso_mcp.plan import Plan, Step
 from ceso_mcp.ports import Desk, Runner
+from ceso_mcp.undoing import Begun, Undoing, undone_words
 
 Progress = Callable[[str, float | None], None]
-State = Literal["succeeded", "failed", "unknown"]
-UNDO_TRIES = 6
 STDIN_SHOWN = 4000
 
 
@@ -34,15 +33,6 @@ class RunRecord:
     host: str
     job: str
     operation: str
-
-
-@dataclass(slots=True)
-class _Begun:
-    """A step that was begun, and what is known of it."""
-
-    number: int
-    step: Step
-    state: State = "unknown"
 
 
 class Execution:
@@ -70,8 +60,9 @@ class Execution:
         self._progress = progress
         self._patience = patience or Patience()
         self._delivery = Delivery(runner, desk, self._patience)
+        self._undoing = Undoing(runner, desk, self._patience, self._record_softly, progress)
         self._captures: dict[str, str] = {}
-        self._begun: list[_Begun] = []
+        self._begun: list[Begun] = []
 
     async def carry_out(self) -> dict[str, Any]:
         """Run every step; returns the plan's outcome with captured values in place.
@@ -107,7 +98,7 @@ class Execution:
             details |= {"stdin": step.stdin.shown()[:STDIN_SHOWN], "stdin_sha256": step.stdin.digest()}
         self._record("step", **details)
         self._journal.step_begun(self._run.run, number, step, self._captures)
-        begun = _Begun(number, step)
+        begun = Begun(number, step)
         self._begun.append(begun)
         started = time.monotonic()
         reply = Reply(None, "")
@@ -116,6 +107,7 @@ class Execution:
             begun.state = "succeeded"
         except CesoError as error:
             begun.state = "unknown" if isinstance(error, HostFault) and error.code in UNKNOWN else "failed"
+            begun.given_up = error.code == "timeout" and begun.changes_host
             if not await self._happened_all_the_same(begun, error):
                 raise
         finally:
@@ -165,7 +157,7 @@ class Execution:
     def _recheck_line(self, step: Step) -> str | None:
         return None if step.recheck is None else step.recheck.command.filled(self._captures).line
 
-    async def _happened_all_the_same(self, begun: _Begun, error: CesoError) -> bool:
+    async def _happened_all_the_same(self, begun: Begun, error: CesoError) -> bool:
         """Ask the host whether a step that failed, or whose end is not known, happened after all."""
         line = self._recheck_line(begun.step)
         if line is None:
@@ -175,7 +167,7 @@ class Execution:
         except CesoError:
             return False
         if found is None:
-            begun.state = "failed"
+            begun.state = "unknown" if begun.given_up else "failed"
             return False
         self._captures.update(found)
         begun.state = "succeeded"
@@ -201,10 +193,22 @@ class Execution:
                 hint=hint or "look at the VM's console; nothing needs to be undone",
             )
         said = fault.changed if step.destroys and step.here else ""
-        left = await self._undo_all()
-        self._softly(self._journal.close, self._run.run, "left" if left else "undone")
+        if cancelled:
+            for begun in self._begun:
+                begun.given_up |= begun.state == "unknown" and begun.changes_host
+        left = await self._take_back()
+        late = [begun.number for begun in self._begun if begun.given_up]
+        self._softly(self._journal.close, self._run.run, "left" if left or late else "undone")
+        if late and not left:
+            return StepFailed(
+                message,
+                code=code,
+                changed=f"{undone_words(self._begun, said)} But step {late[-1]} was not waited for to its"
+                " end and may still take effect on the host.",
+                hint="`ceso recover` looks again in a while and settles it",
+            )
         if not left:
-            return StepFailed(message, code=code, changed=self._undone_words(said), hint=hint)
+            return StepFailed(message, code=code, changed=undone_words(self._begun, said), hint=hint)
         return StepFailed(
             message,
             code=code,
@@ -212,66 +216,17 @@ class Execution:
             hint="`ceso recover` takes it back once the host answers; or run the named commands",
         )
 
-    def _undone_words(self, said: str) -> str:
-        if any(begun.step.destroys and begun.state != "failed" for begun in self._begun):
-            return "A step that cannot be undone had begun."
-        if said:
-            return said
-        changing = [b for b in self._begun if not b.step.reads_only and b.state != "failed"]
-        if changing and not any(b.step.undo or b.step.here for b in changing):
-            return "The steps before it were done and are not undone."
-        if any(not begun.step.reads_only for begun in self._begun):
-            return "Everything this run had done was undone; the host is as it was."
-        return "Nothing was changed."
-
-    async def _undo_all(self) -> list[str]:
+    async def _take_back(self) -> list[str]:
         """Take back what was begun, newest first; returns a sentence for each thing that is left."""
         left: list[str] = []
         for begun in reversed(self._begun):
-            problems = await self._undo_step(begun)
+            problems = await self._undoing.step(begun, self._captures)
             left += problems
-            if not problems:
+            if not problems and not begun.given_up:
                 self._softly(
                     self._journal.step_ended, self._run.run, begun.number, "undone", dict(self._captures)
                 )
         return left
-
-    async def _undo_step(self, begun: _Begun) -> list[str]:
-        step, left = begun.step, []
-        if step.here is not None and step.here.undo_shown() and begun.state != "failed":
-            self._record_softly("undo", line=f"# here: {step.here.undo_shown()}")
-            try:
-                await self._desk.undo(step.here)
-            except CesoError as error:
-                left.append(f"{step.here.shown()} ({error.message})")
-        if step.undo is None or (begun.state == "failed" and step.undo.when == "succeeded"):
-            return left
-        for command in step.undo.commands:
-            problem = await self._undo_line(step, command.filled(self._captures).line)
-            if problem:
-                left.append(f"what step “{step.why}” made ({problem}); to remove it: {command.line}")
-        return left
-
-    async def _undo_line(self, step: Step, line: str) -> str | None:
-        """Run one undo line until it is proved or patience is used up; None if it is done."""
-        assert step.undo is not None
-        self._progress(f"undoing: {step.why}", None)
-        self._record_softly("undo", line=line)
-        pauses, tries = self._patience.pauses(), 0
-        while True:
-            tries += 1
-            try:
-                step.undo.done(await self._runner.run(line, timeout_s=60), self._captures)
-                problem = None
-                break
-            except CesoError as error:
-                problem = error.message
-                code = error.code if isinstance(error, HostFault) else ""
-                refused = code == "command_failed" and tries < UNDO_TRIES
-                if not (refused or code in (*UNKNOWN, "hostd_down")) or not await pauses.another():
-                    break
-        self._record_softly("undo_end", line=line, ok=problem is None, problem=problem or "")
-        return problem
 
     def _tell(self, number: int, step: Step, percent: float | None, note: str) -> None:
         share = 100.0 / len(self._plan.steps)

@@ -6,6 +6,7 @@ A job that says `running` while its worker is gone is turned into a failure that
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -122,7 +123,8 @@ class Jobs:
         except OSError as error:
             self.fail(job_id, ConfigFault(f"the job's worker cannot be started: {error}", code="no_worker"))
             return job_id
-        self._update(job_id, pid=pid, pid_start=process_start(pid))
+        with contextlib.suppress(ConfigFault):  # the worker notes itself too
+            self._update(job_id, pid=pid, pid_start=process_start(pid))
         return job_id
 
     def _forget_old(self, db: sqlite3.Connection) -> None:

@@ -96,7 +96,11 @@ class Journal:
     ) -> None:
         """Write down how a step ended, and what is captured so far."""
         with self._db() as db:
-            db.execute("UPDATE steps SET state = ? WHERE run = ? AND number = ?", (state, run, number))
+            db.execute(
+                "UPDATE steps SET state = ?, record = json_set(record, '$.noted_s', ?)"
+                " WHERE run = ? AND number = ?",
+                (state, time.time(), run, number),
+            )
             db.execute("UPDATE runs SET captures = ? WHERE run = ?", (json.dumps(dict(captures)), run))
 
     def close(self, run: str, end: End) -> None:
@@ -160,6 +164,7 @@ def _record(step: Step, captures: Mapping[str, str]) -> dict[str, Any]:
         "recheck": recheck.command.line if recheck else "",
         "recheck_reader": name_of(recheck.happened) if recheck else "",
         "leaves": (here.leaves() or "") if here else "",
+        "noted_s": time.time(),
     }
 
 

@@ -59,10 +59,12 @@ class Query(Operation):
 class Change(Operation):
     """An operation that changes the host or a repository; it is previewed, then confirmed.
 
-    `may_destroy` must be set by an operation whose plan can contain a step that destroys.
+    `may_destroy` must be set by an operation whose plan can contain a step that destroys;
+    `settles_runs` by one that deals with runs that stopped half-way, so that no preview of it names them.
     """
 
     may_destroy: ClassVar[bool] = False
+    settles_runs: ClassVar[bool] = False
 
     async def plan(self, facts: Facts) -> Plan:
         """The exact steps, for the host as `facts` describe it; raises Refused when unsafe.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
-from ceso_mcp.facts.runs import Unfinished
+from ceso_mcp.facts.runs import JournaledRun, Unfinished
 from ceso_mcp.jobs import Job, Jobs
 from ceso_mcp.journal import End, Journal
 from ceso_mcp.recipes.recovery import CloseRun, Finding
@@ -29,11 +30,17 @@ class RunDesk:
     """The journal and the list of jobs, of one host."""
 
     def __init__(
-        self, journal: Callable[[], Journal], jobs: Callable[[], Jobs], host: str, wait: WaitForJob
+        self,
+        journal: Callable[[], Journal],
+        jobs: Callable[[], Jobs],
+        host: str,
+        wait: WaitForJob,
+        settle_s: float = 60.0,
     ) -> None:
         self._journal = journal
         self._jobs = jobs
         self._host = host
+        self._settle_s = settle_s
         self.wait = wait
 
     async def unfinished(self) -> Unfinished:
@@ -47,7 +54,17 @@ class RunDesk:
                 alive.append(run.run)
             else:
                 dead.append(run)
-        return Unfinished(tuple(dead), tuple(alive))
+        restless_s = max((self._restless_s(run) for run in dead), default=0.0)
+        return Unfinished(tuple(dead), tuple(alive), restless_s)
+
+    def _restless_s(self, run: JournaledRun) -> float:
+        """How long the last command of a dead worker may still be running.
+
+        Its connection is gone, but the host ends a command with it only once that writes something.
+        """
+        sent = [step.noted_s for step in run.steps if step.sent_and_not_answered]
+        since_s = time.time() - max(sent, default=0.0)
+        return self._settle_s - since_s if 0 <= since_s < self._settle_s else 0.0
 
     async def close(self, action: CloseRun) -> None:
         """Settle a run, and say so in the error of its job."""

@@ -15,6 +15,7 @@ import asyncssh
 from ceso_mcp.config import HostSection
 from ceso_mcp.errors import CesoError, HostFault
 from ceso_mcp.fact import Reply
+from ceso_mcp.home import expanded
 from ceso_mcp.ports import Feed, Sink
 from ceso_mcp.secrets import read_secret
 
@@ -125,7 +126,7 @@ class HostConnection:
         pinned = [asyncssh.import_public_key(line) for line in host.host_keys]
         options: dict[str, Any] = {}
         if host.key_file is not None:
-            options["client_keys"] = [str(host.key_file.expanduser())]
+            options["client_keys"] = [str(expanded(host.key_file))]
         if host.password is not None:
             options["password"] = read_secret(host.password, "host password").value.decode()
         try:

@@ -17,7 +17,8 @@ StepState = Literal["begun", "succeeded", "failed", "unknown", "undone"]
 class JournaledStep:
     """One step that was begun. `begun` and `unknown` alike mean that nobody knows how it ended.
 
-    Undo and recheck lines may hold captured words; `leaves` names the backup that the step lists.
+    Undo and recheck lines may hold captured words; `leaves` names the backup that the step lists;
+    `noted_s` is when it was sent, or when it was given up, in seconds since 1970.
     """
 
     number: int
@@ -33,6 +34,13 @@ class JournaledStep:
     recheck: str
     recheck_reader: Happened | None
     leaves: str
+    noted_s: float = 0.0
+
+    @property
+    def sent_and_not_answered(self) -> bool:
+        """Whether its command may have changed something, and nobody saw it end."""
+        here = self.line.startswith("# here:")
+        return self.state in ("begun", "unknown") and not self.reads_only and not here
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +59,14 @@ class JournaledRun:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """`dead`: runs whose worker is gone; `alive`: ids of runs that a worker is carrying out now."""
+    """`dead`: runs whose worker is gone; `alive`: ids of runs that a worker is carrying out now.
+
+    `restless_s`: for so many seconds yet, a command that a dead worker had sent may be running.
+    """
 
     dead: tuple[JournaledRun, ...]
     alive: tuple[str, ...]
+    restless_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

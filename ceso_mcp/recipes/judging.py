@@ -26,13 +26,19 @@ def vmkfstools_worked(reply: Reply, captures: Captures) -> None:
 
 
 def vim_cmd_worked(reply: Reply, captures: Captures) -> None:
-    """Exit status 0 and no fault object; the fault's own message otherwise."""
+    """Exit status 0 and no fault object; the fault's own message otherwise.
+
+    `Operation timed out` is vim-cmd's patience, not the task's end (fact sheet vim-cmd §7): HostFault
+    `timeout`, because the task may go on.
+    """
     fault = find_fault(reply.output)
     if reply.ok and fault is None:
         return
     if hostd_unavailable(reply.output):
         raise HostFault(HOSTD_DOWN, code="hostd_down")
     said = f"{fault.type}: {fault.message}" if fault else _tail(reply)
+    if "Operation timed out" in reply.output:
+        raise HostFault(f"the host's agent did not end it in time ({said})", code="timeout")
     raise StepFailed(f"the host said: {said}", code="host_refused")
 
 

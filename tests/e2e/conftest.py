@@ -40,6 +40,7 @@ class House:
             user=address.user,
             host_keys=address.host_keys,
             key_file=address.key_file,
+            settle_s=0,
         )
         backup = sections.pop("backup", BackupSection(repository=folder / "backups"))
         self.config = Config(host=host, backup=backup, state_dir=folder / "state", **sections)

@@ -157,7 +157,7 @@ async def test_a_broken_backup_is_not_listed_and_the_next_one_works(house: House
 async def test_what_is_left_is_named_when_undoing_fails_too(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ceso_mcp.execute.UNDO_TRIES", 1)
+    monkeypatch.setattr("ceso_mcp.undoing.UNDO_TRIES", 1)
     preview = await house.preview("create_vm", **OPERATIONS["create_vm"])
     house.lab.add_fault(Fault(match="registervm", effect="fail", stderr="no\n"))
     house.lab.add_fault(Fault(match="^rm ", effect="fail", stderr="rm: busy\n", times=None))

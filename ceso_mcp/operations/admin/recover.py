@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 from pydantic import Field
@@ -30,6 +31,7 @@ class Recover(Change):
     title: ClassVar[str] = "Recover"
     toolset: ClassVar[str] = "admin"
     may_destroy: ClassVar[bool] = True
+    settles_runs: ClassVar[bool] = True
 
     run_id: RunName | None = Field(None, description="only this run; all of them if left out")
     abandoned: bool = Field(
@@ -40,6 +42,12 @@ class Recover(Change):
     async def plan(self, facts: Facts) -> Plan:
         found = await facts.read(UnfinishedRuns())
         runs = [run for run in found.dead if self.run_id in (None, run.run)]
+        if runs and found.restless_s > 0:
+            raise Refused(
+                "a command that the dead worker had sent may still be running on the host",
+                code="still_running",
+                hint=f"try again in {math.ceil(found.restless_s)} s",
+            )
         settled = [await settle(facts, run) for run in runs]
         steps: list[Step] = [step for settlement in settled for step in settlement.steps]
         known = {run.run for run in found.dead} | set(found.alive)

@@ -100,7 +100,7 @@ async def test_undoing_tries_again_when_the_connection_is_lost(tmp_path: Path) -
 async def test_what_cannot_be_undone_is_named_with_its_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ceso_mcp.execute.UNDO_TRIES", 1)
+    monkeypatch.setattr("ceso_mcp.undoing.UNDO_TRIES", 1)
     host = FakeHost({"do b": Reply(1, ""), "un a": Reply(1, "busy")})
     with pytest.raises(CesoError) as caught:
         await execution(Plan("p", (step("a"), step("b"))), host, tmp_path).carry_out()

@@ -1,0 +1,196 @@
+"""Operations, ways to break them at one step, and what must be true afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from typing import Any
+
+import pytest
+from e2e.conftest import KEY, TEMPLATE, House, settled
+from e2e.dying import die, recover
+from e2e.test_failures import no_marks
+from e2e.test_main_job import SMALL
+
+from ceso_mcp.app import Ceso
+from ceso_mcp.errors import CesoError
+from ceso_mcp.jobs import Job, process_start
+from ceso_mcp.lab import Fault
+from ceso_mcp.preview import Preview
+from ceso_mcp.ssh import HostConnection
+
+NEW = "it's new"
+OPERATIONS: dict[str, dict[str, Any]] = {
+    "create_vm": {"name": NEW, "template": TEMPLATE, "ssh_keys": [KEY], "disk_gib": 3, "wait_s": 10},
+    "clone_vm": {"name": NEW, "source": TEMPLATE, "power_on": True, "wait_s": 10},
+    "backup_vm": {"vm": "web01"},
+    "backup_vm with snapshots": {"vm": "snapshotted"},
+    "restore_vm": {"name": NEW, "datastore": "datastore1"},
+    "delete_vm": {"vm": "web01"},
+    "power_vm on": {"vm": "web01", "action": "on"},
+    "power_vm off": {"vm": "web01", "action": "off"},
+    "prune_repository": {},
+}
+MAKES_A_VM = ("create_vm", "clone_vm", "restore_vm")
+DEATHS = ("worker dies before", "worker dies after", "machine reboots before", "machine reboots after")
+FAULTS: dict[str, dict[str, Any]] = {
+    "connection cut before": {"effect": "cut_before"},
+    "connection cut after": {"effect": "cut_after"},
+    "connection cut inside": {"effect": "cut_stdout", "at_bytes": 7},
+    "hostd restarts": {"effect": "hostd_restart", "seconds": 1.0},
+    "datastore full": {"effect": "fill", "at_bytes": 0},
+    "command fails": {"effect": "fail", "stderr": "Operation failed\n"},
+    "command hangs": {"effect": "hang"},
+    "command ends late": {
+        "effect": "late",
+        "stderr": "Operation timed out\n",
+        "seconds": 1.0,
+        "where": "shim",
+    },
+}
+HANG_LIMIT_S = 1.5
+
+
+class Tally:
+    """What a suite has seen so far."""
+
+    def __init__(self) -> None:
+        self.cases = self.done = self.taken_back = self.recovered = 0
+        self.violations: list[str] = []
+
+    def count(self, job: Job) -> None:
+        self.cases += 1
+        self.done += job.state == "done"
+        self.taken_back += job.state != "done"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.cases} cases, {self.done} finished, {self.taken_back} taken back, "
+            f"{self.recovered} by recover, {len(self.violations)} violations"
+        )
+
+
+async def afresh(house: House) -> None:
+    """The lab as it was seeded, at rest, and no repository."""
+    await asyncio.to_thread(house.lab.reset)
+    await asyncio.to_thread(shutil.rmtree, house.folder / "backups", True)
+    await asyncio.to_thread(settled, house.lab)
+
+
+async def prepared(house: House, operation: str) -> dict[str, Any]:
+    """The arguments of `operation`, after what it needs has been made."""
+    arguments = dict(OPERATIONS[operation])
+    if operation not in ("create_vm", "clone_vm", "backup_vm with snapshots"):
+        await house.do("create_vm", name="web01", template=SMALL, ssh_keys=[KEY], power_on=False)
+    if operation in ("restore_vm", "prune_repository"):
+        made = await house.do("backup_vm", vm="web01")
+        if operation == "restore_vm":
+            arguments["backup_id"] = made["backup_id"]
+    if operation == "power_vm off":
+        await house.do("power_vm", vm="web01", action="on")
+    return arguments
+
+
+def applies(fault: str, line: str) -> bool:
+    """Whether a step with this line can be broken that way."""
+    if fault in DEATHS:
+        return True
+    if line.startswith("# here:"):
+        return False
+    return fault != "command ends late" or line.startswith("vim-cmd ")
+
+
+async def break_it(
+    house: House, preview: Preview, number: int, fault: str, patch: pytest.MonkeyPatch, tally: Tally
+) -> Job:
+    """Run the previewed plan with `fault` at step `number`, recovery included; returns its job."""
+    if fault in DEATHS:
+        job_id = await die(house, preview.confirm_token, number, fault.split()[-1], patch)
+        if fault.startswith("machine"):
+            await reboot(house, job_id, patch)
+    else:
+        job_id = await _with_fault(house, preview, number, fault, patch)
+    if house.ceso.journal.open_runs(house.ceso.host_identity()):
+        try:
+            settling = await recover(house)
+            assert settling.state == "done", settling.error
+            tally.recovered += 1
+        except CesoError as error:
+            if error.code != "nothing_to_recover":
+                raise
+    job = house.ceso.jobs.get(job_id)
+    tally.count(job)
+    return job
+
+
+async def _with_fault(
+    house: House, preview: Preview, number: int, fault: str, patch: pytest.MonkeyPatch
+) -> str:
+    shown = preview.steps[number - 1].command
+    line = re.escape(shown).replace(re.escape("{vmid}"), r"\d+")
+    settings = dict(FAULTS[fault])
+    if settings.get("where") == "shim":
+        words = shown.removesuffix(" 2>&1").replace("'", "")
+        line = re.escape(" ".join(words.split()[:2])) + ".*"
+    house.lab.add_fault(Fault(match=f"^{line}$", **settings))
+    hangs = re.compile(f"^{line}$")
+    real = HostConnection.run
+
+    async def impatient(self: HostConnection, command: str, **how: Any) -> Any:
+        if hangs.match(command):
+            how["timeout_s"] = HANG_LIMIT_S
+        return await real(self, command, **how)
+
+    try:
+        with patch.context() as patched:
+            if fault == "command hangs":
+                patched.setattr(HostConnection, "run", impatient)
+            return (await house.confirm(preview.confirm_token)).id
+    finally:
+        house.lab.clear_faults()
+        if fault == "datastore full":
+            for volume in (await house.ask("discover")).datastores:
+                house.lab.unfill(volume.name)
+        if fault == "command ends late":
+            await asyncio.sleep(1.2)
+
+
+async def reboot(house: House, job_id: str, patch: pytest.MonkeyPatch) -> None:
+    """The machine that ceso runs on comes up again: same state directory, same pids, another boot."""
+    house.ceso.jobs._update(job_id, pid=1, pid_start=process_start(1))
+    await house.ceso.close()
+    boot = f"boot after {job_id}"
+    patch.setattr("ceso_mcp.jobs.boot_id", lambda: boot)
+    patch.setattr("ceso_mcp.confirm.boot_id", lambda: boot)
+    patch.setattr("ceso_mcp.repository.lock.process_space", lambda: f"{boot} space")
+    house.ceso = Ceso(house.config, spawn=house.ceso.jobs._spawn)
+
+
+async def violations(house: House, job: Job, before: Any, operation: str) -> list[str]:
+    """What is wrong after a run with a fault and its recovery."""
+    found = []
+    if job.state not in ("done", "failed", "cancelled"):
+        found.append(f"the job is {job.state}")
+    if not no_marks(house):
+        found.append("a mark of the run is left on the host")
+    if not house.ceso.audit.verify().ok:
+        found.append("the audit log does not verify")
+    if house.ceso.journal.open_runs(house.ceso.host_identity()):
+        found.append("a run is open")
+    changed = (job.error or {}).get("changed", "")
+    after = house.lab.fingerprint()
+    says_before = any(words in changed for words in ("as it was", "changed nothing", "Nothing was changed"))
+    if says_before and after != before:
+        found.append(f"it says {changed!r}, but the host is another")
+    vms = {vm.name for vm in (await house.ask("list_vms")).vms}
+    if operation in MAKES_A_VM and (NEW in vms) == (after == before):
+        found.append("the VM is neither there nor is the host as before")
+    if operation.startswith("backup_vm") and after != before:
+        found.append("a backup changed the host")
+    for backup in (await house.ask("list_backups")).backups:
+        if not (await house.ask("verify_backup", backup_id=backup.backup_id)).intact:
+            found.append(f"backup {backup.backup_id} is listed and damaged")
+    if "Left on the host" in changed:
+        found.append(changed)
+    return found

@@ -1,0 +1,55 @@
+"""Every changing operation, broken at every step: nothing is lost, nothing is left, nothing untrue is said.
+
+The cases come from the plans themselves. By default a fixed sample runs; `CESO_CHAOS=all` runs them all.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from e2e.conftest import House
+
+from .breaking import (
+    DEATHS,
+    FAULTS,
+    OPERATIONS,
+    Tally,
+    afresh,
+    applies,
+    break_it,
+    prepared,
+    violations,
+)
+
+pytestmark = [pytest.mark.anyio, pytest.mark.chaos, pytest.mark.timeout(900)]
+ALL = os.environ.get("CESO_CHAOS") == "all"
+SAMPLE = 7
+"""Every so many-th step is in the fixed sample, another first one for each operation and fault."""
+WAYS = (*DEATHS, *FAULTS)
+
+
+@pytest.mark.parametrize("fault", WAYS)
+@pytest.mark.parametrize("operation", OPERATIONS)
+async def test_whatever_breaks_the_host_is_as_before_or_as_wanted(
+    house: House, operation: str, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tally = Tally()
+    arguments = await prepared(house, operation)
+    lines = [step.command for step in (await house.preview(operation.split()[0], **arguments)).steps]
+    chosen = [number for number, line in enumerate(lines, 1) if applies(fault, line)]
+    if not ALL:
+        first = (list(WAYS).index(fault) * 5 + list(OPERATIONS).index(operation)) % SAMPLE
+        chosen = chosen[first % max(1, min(SAMPLE, len(chosen))) :: SAMPLE]
+    for number in chosen:
+        await afresh(house)
+        arguments = await prepared(house, operation)
+        before = house.lab.fingerprint()
+        preview = await house.preview(operation.split()[0], **arguments)
+        job = await break_it(house, preview, number, fault, monkeypatch, tally)
+        tally.violations += [
+            f"step {number} ({preview.steps[number - 1].why}), job {job.state}: {problem}"
+            for problem in await violations(house, job, before, operation)
+        ]
+    print(f"\nchaos: {operation}, {fault}: {tally}", flush=True)
+    assert not tally.violations, "\n".join(tally.violations)
