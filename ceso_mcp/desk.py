@@ -101,6 +101,7 @@ class RepositoryDesk:
                     esxi_version=commit.esxi_version,
                     esxi_build=commit.esxi_build,
                     kind=commit.kind,
+                    consistency=commit.consistency,
                     not_included=commit.not_included,
                     state="partial" if commit.not_included else "complete",
                 )

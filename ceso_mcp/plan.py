@@ -84,12 +84,14 @@ class Undo:
 
     `when`: "succeeded" undoes only a step that is known to have worked (its failure changed
     nothing), "attempted" also one that failed half-way. A step whose outcome is unknown, because
-    the connection broke, is always undone. `done` accepts a reply that proves the thing is gone.
+    the connection broke, is always undone. `done` accepts a reply that proves the thing is gone;
+    `timeout_s` is for each command.
     """
 
     commands: tuple[Command, ...]
     when: Literal["succeeded", "attempted"] = "attempted"
     done: Judge = exit_zero
+    timeout_s: float = 60.0
 
     def __post_init__(self) -> None:
         name_of(self.done)

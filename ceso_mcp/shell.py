@@ -104,6 +104,10 @@ class Command:
         """`other` if this one succeeded."""
         return Command(f"{self.line} && {other.line}")
 
+    def piped(self, other: Command) -> Command:
+        """Its standard output into `other`; the exit status is that of `other`."""
+        return Command(f"{self.line} | {other.line}")
+
     def merged(self) -> Command:
         """Standard error joined to standard output, for programs whose split is not documented."""
         return Command(f"{self.line} 2>&1")

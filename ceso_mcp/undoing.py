@@ -73,7 +73,7 @@ class Undoing:
         while True:
             tries += 1
             try:
-                step.undo.done(await self._runner.run(line, timeout_s=60), captures)
+                step.undo.done(await self._runner.run(line, timeout_s=step.undo.timeout_s), captures)
                 problem = None
                 break
             except CesoError as error:

@@ -118,11 +118,12 @@ class CommitBackup(Here):
     esxi_version: str
     esxi_build: str
     kind: str
+    consistency: str
     not_included: tuple[tuple[str, str], ...]
 
     def shown(self) -> str:
         missing = f", {len(self.not_included)} thing(s) not included" if self.not_included else ""
-        return f"commit backup {self.backup_id}{missing}"
+        return f"commit backup {self.backup_id}, {self.consistency}-consistent{missing}"
 
     def leaves(self) -> str:
         return self.backup_id

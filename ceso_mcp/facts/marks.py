@@ -28,7 +28,7 @@ class Marks(Fact[tuple[Mark, ...]]):
     """Every mark on a mounted datastore, in order of its path."""
 
     def reading(self) -> Reading[tuple[Mark, ...]]:
-        listing = sh("ls", "-d", Glob("/vmfs/volumes/", "*/*/.ceso-*"))
+        listing = sh("ls", "-d", Glob("/vmfs/volumes/", "*/*/.ceso-*"), Glob("/vmfs/volumes/", "*/.ceso-*"))
         volumes, found = yield [sh("esxcli", "storage", "filesystem", "list"), listing]
         names = {volume.name for volume in esxcli.filesystems(volumes.require("listing the datastores"))}
         if not found.ok and "No such file or directory" not in found.output:

@@ -8,7 +8,7 @@ import shutil
 from typing import Any
 
 import pytest
-from e2e.conftest import KEY, TEMPLATE, House, settled
+from e2e.conftest import KEY, TEMPLATE, House, at_rest, settled
 from e2e.dying import die, recover
 from e2e.test_failures import no_marks
 from e2e.test_main_job import SMALL
@@ -26,6 +26,8 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "clone_vm": {"name": NEW, "source": TEMPLATE, "power_on": True, "wait_s": 10},
     "backup_vm": {"vm": "web01"},
     "backup_vm with snapshots": {"vm": "snapshotted"},
+    "backup_vm hot": {"vm": "web01"},
+    "backup_vm with restart": {"vm": "web01", "how": "restart"},
     "restore_vm": {"name": NEW, "datastore": "datastore1"},
     "delete_vm": {"vm": "web01"},
     "power_vm on": {"vm": "web01", "action": "on"},
@@ -82,13 +84,15 @@ async def prepared(house: House, operation: str) -> dict[str, Any]:
     """The arguments of `operation`, after what it needs has been made."""
     arguments = dict(OPERATIONS[operation])
     if operation not in ("create_vm", "clone_vm", "backup_vm with snapshots"):
-        await house.do("create_vm", name="web01", template=SMALL, ssh_keys=[KEY], power_on=False)
+        template = TEMPLATE if operation == "backup_vm with restart" else SMALL
+        await house.do("create_vm", name="web01", template=template, ssh_keys=[KEY], power_on=False)
     if operation in ("restore_vm", "prune_repository"):
         made = await house.do("backup_vm", vm="web01")
         if operation == "restore_vm":
             arguments["backup_id"] = made["backup_id"]
-    if operation == "power_vm off":
+    if operation in ("power_vm off", "backup_vm hot", "backup_vm with restart"):
         await house.do("power_vm", vm="web01", action="on")
+        await asyncio.to_thread(settled, house.lab)
     return arguments
 
 
@@ -179,7 +183,7 @@ async def violations(house: House, job: Job, before: Any, operation: str) -> lis
     if house.ceso.journal.open_runs(house.ceso.host_identity()):
         found.append("a run is open")
     changed = (job.error or {}).get("changed", "")
-    after = house.lab.fingerprint()
+    after = at_rest(house)
     says_before = any(words in changed for words in ("as it was", "changed nothing", "Nothing was changed"))
     if says_before and after != before:
         found.append(f"it says {changed!r}, but the host is another")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from e2e.conftest import House
+from e2e.conftest import House, at_rest
 
 from .breaking import (
     DEATHS,
@@ -44,7 +44,7 @@ async def test_whatever_breaks_the_host_is_as_before_or_as_wanted(
     for number in chosen:
         await afresh(house)
         arguments = await prepared(house, operation)
-        before = house.lab.fingerprint()
+        before = at_rest(house)
         preview = await house.preview(operation.split()[0], **arguments)
         job = await break_it(house, preview, number, fault, monkeypatch, tally)
         tally.violations += [

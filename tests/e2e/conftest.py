@@ -105,6 +105,13 @@ def settled(lab: Lab) -> None:
     raise AssertionError("the lab does not come to rest")
 
 
+def at_rest(house: House) -> dict[str, Any]:
+    """The host as it is, but for the number of the last snapshot in a .vmsd, which only grows."""
+    found = house.lab.fingerprint()
+    found["files"] = {name: digest for name, digest in found["files"].items() if not name.endswith(".vmsd")}
+    return found
+
+
 @pytest.fixture
 async def house(shared_lab: Lab, tmp_path: Path) -> AsyncIterator[House]:
     await asyncio.to_thread(shared_lab.reset)

@@ -68,11 +68,12 @@ class Machine:
             time.sleep(0.05)
         raise AssertionError("no job began")
 
-    def until_message(self, wanted: str) -> tuple[str, int]:
+    def until_message(self, wanted: str, *, after: str = "") -> tuple[str, int]:
+        """The newest job and its worker, once it says `wanted`; `after` is the job before it."""
         limit = time.monotonic() + 60
         while time.monotonic() < limit:
             job, pid, state, message = self.newest_job()
-            assert state == "running", message
+            assert state == "running" or job == after, message
             if wanted in message:
                 return job, pid
             time.sleep(0.05)
@@ -135,3 +136,69 @@ def test_a_cancelled_job_takes_back_what_it_did(machine: Machine) -> None:
     cli.communicate(timeout=30)
     assert machine.jobs()[0]["state"] == "cancelled"
     assert machine.lab.fingerprint() == before
+
+
+class McpServer:
+    """`ceso mcp` on the machine's lab, spoken to by hand."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "ceso_mcp", "--lab", "mcp"],
+            env=machine.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self._number = 0
+        client = {"name": "test", "version": "1"}
+        self.ask("initialize", {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client})
+        self._send({"method": "notifications/initialized"})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def begin(self, method: str, params: dict[str, Any]) -> int:
+        self._number += 1
+        self._send({"id": self._number, "method": method, "params": params})
+        return self._number
+
+    def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        number = self.begin(method, params)
+        assert self.process.stdout is not None
+        while True:
+            message: dict[str, Any] = json.loads(self.process.stdout.readline())
+            if message.get("id") == number:
+                return dict(message["result"])
+
+    def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        result = self.ask("tools/call", {"name": tool, "arguments": arguments})
+        assert not result.get("isError"), result
+        return dict(result["structuredContent"])
+
+    def kill(self) -> None:
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.communicate(timeout=20)
+
+
+def test_a_backup_ends_well_when_its_mcp_server_is_killed(machine: Machine) -> None:
+    code, _, error = machine.ceso(*CREATE, "--no-power-on", "--yes")
+    assert code == 0, error
+    created = machine.newest_job()[0]
+    machine.lab.add_fault(Fault(match="python3 -c .* read ", effect="delay", seconds=4))
+    server = McpServer(machine)
+    token = server.call("backup_vm", vm="web01")["preview"]["confirm_token"]
+    server.begin("tools/call", {"name": "backup_vm", "arguments": {"vm": "web01", "confirm_token": token}})
+    job, pid = machine.until_message("read disk", after=created)
+    server.kill()
+    assert Path(f"/proc/{pid}").exists()  # the worker does not notice
+    following = McpServer(machine)
+    limit = time.monotonic() + 60
+    while (found := following.call("job_status", job_id=job, wait_seconds=10))["state"] == "running":
+        assert time.monotonic() < limit
+    assert found["state"] == "done", found
+    assert following.call("list_backups")["total"] == 1
+    following.kill()
+    code, out, _ = machine.ceso("audit", "verify")
+    assert code == 0, out

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
 
-from ceso_mcp.errors import CesoError
+from ceso_mcp.errors import CesoError, ConfigFault
 from ceso_mcp.lab import Fault
 from ceso_mcp.worker import perform
 
@@ -99,3 +100,64 @@ async def test_cancelling_takes_back_what_was_done(house: House) -> None:
     assert job.state == "cancelled", job.error
     assert "as it was" in (job.error or {})["changed"]
     assert house.lab.fingerprint() == before
+
+
+async def test_recover_waits_until_the_last_command_of_a_dead_worker_has_come_to_rest(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = house.lab.fingerprint()
+    preview = await house.preview("create_vm", **OPERATIONS["create_vm"])
+    number = next(step.number for step in preview.steps if "registervm" in step.command)
+    await die(house, preview.confirm_token, number, "after", monkeypatch)
+    patient = house.config.host.model_copy(update={"settle_s": 30.0})
+    house.ceso.config = house.config.model_copy(update={"host": patient})
+    refusal = await house.refusal("recover")
+    assert refusal.code == "still_running"
+    assert "try again in" in refusal.hint
+    with monkeypatch.context() as later:
+        later.setattr("ceso_mcp.run_desk.time.time", lambda: time.time_ns() / 1e9 + 31)
+        assert (await recover(house)).state == "done"
+    assert house.lab.fingerprint() == before
+
+
+async def test_any_preview_names_a_run_that_stopped_half_way(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preview = await house.preview("create_vm", **OPERATIONS["create_vm"])
+    await die(house, preview.confirm_token, 3, "after", monkeypatch)
+    again = OPERATIONS["create_vm"] | {"name": "another"}
+    warnings = (await house.preview("create_vm", **again)).warnings
+    assert any("stopped half-way" in warning and "ceso recover" in warning for warning in warnings)
+    settling = await house.preview("recover")
+    assert not any("stopped half-way; `ceso recover`" in warning for warning in settling.warnings)
+
+
+async def test_a_cancelled_command_may_still_take_effect_and_recover_settles_it(house: House) -> None:
+    before = house.lab.fingerprint()
+    preview = await house.preview("create_vm", **OPERATIONS["create_vm"])
+    house.lab.add_fault(
+        Fault(match="solo/registervm", effect="late", where="shim", stderr="Operation timed out\n", seconds=1)
+    )
+    job = await house.confirm(preview.confirm_token)
+    assert job.state == "failed"
+    assert job.error is not None
+    assert "may still take effect" in job.error["changed"]
+    assert "ceso recover" in job.error["hint"]
+    await asyncio.sleep(1.5)
+    assert (await recover(house)).state == "done"
+    assert house.lab.fingerprint() == before
+
+
+async def test_a_token_is_given_back_when_its_job_cannot_be_written_down(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = (await house.preview("create_vm", **OPERATIONS["create_vm"])).confirm_token
+
+    def full(*_: object, **__: object) -> str:
+        raise ConfigFault("no room", code="state_full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(house.ceso.jobs), "start", full)
+        with pytest.raises(ConfigFault):
+            house.ceso.confirm(token, WHO, consent="terminal")
+    assert (await house.confirm(token)).state == "done"

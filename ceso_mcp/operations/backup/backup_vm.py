@@ -1,54 +1,72 @@
-"""Back up a VM that is off."""
+"""Back up a VM, running or not."""
 
 from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from ceso_mcp.backup.actions import BeginBackup, CommitBackup, DiskInto
+from ceso_mcp.backup.actions import BeginBackup, CommitBackup
 from ceso_mcp.backup.names import BackupId, vm_id
 from ceso_mcp.errors import Refused
-from ceso_mcp.esxi.vmx import VmxDisk
+from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.fact import Facts
 from ceso_mcp.facts.backups import Repository
+from ceso_mcp.facts.guest import SnapshotTree
 from ceso_mcp.facts.host import HostRelease
 from ceso_mcp.facts.inventory import Inventory, Vm
-from ceso_mcp.facts.storage import Datastores, Disk, DiskAt, HasProgram
-from ceso_mcp.fields import ExistingVm
+from ceso_mcp.facts.storage import Datastores, DiskAt, HasProgram
+from ceso_mcp.fields import DatastoreName, ExistingVm
 from ceso_mcp.operation import Change
-from ceso_mcp.plan import Capture, Estimate, Plan, Recheck, Step, Undo
+from ceso_mcp.plan import Capture, Estimate, Plan, Step
 from ceso_mcp.recipes.copying import nvram_of
-from ceso_mcp.recipes.disks import copy_disk, delete_disk
-from ceso_mcp.recipes.place import is_gone, is_there, remove_marks, removed
-from ceso_mcp.recipes.transfer import note_times, read_disk, read_file, unchanged
-from ceso_mcp.shell import Captured, sh
+from ceso_mcp.recipes.downtime import power_on_again, shut_down
+from ceso_mcp.recipes.reading import Reading, TemporaryCopy, directly
+from ceso_mcp.recipes.snapshots import drop_snapshot, take_snapshot
+from ceso_mcp.recipes.transfer import note_times, read_file, unchanged
+from ceso_mcp.shell import Captured
+
+How = Literal["auto", "hot", "restart", "cold"]
+DELTA_SHARE = 0.15
+DELTA_BYTES = 1 << 30
+"""What may be written to a running VM's snapshot while it is there: a guess, with room to spare."""
+LONGEST_CHAIN = 31
+"""A snapshot more is the 32nd, the last that ESXi supports (fact sheet vmkfstools §6)."""
 
 
 class BackupVm(Change):
-    """Back up a VM that is off: every disk, its configuration and its firmware settings.
+    """Back up a VM: every disk, its configuration and its firmware settings.
+
+    A VM that is off is read as it is. A running one is backed up hot: one snapshot freezes all its
+    disks at one instant, temporary copies of the frozen disks are read, then copies and snapshot are
+    removed and that is proved. What the guest had not written by then is lost in such a backup, as
+    after a power cut, unless `quiesce` lets the guest's tools bring its file systems to rest first;
+    `restart` shuts the guest down for the moment of the snapshot instead. Snapshots that were there
+    before stay as they are.
 
     Only blocks that are not zero cross the network; they are compressed, sealed if the repository
     is, and verified on the way. The backup is listed only once it is complete. What could not be
-    included (raw device mappings, shared disks) is named in it. Nothing is written to the VM; a VM
-    with snapshots needs room for a temporary copy beside it. Takes minutes to hours.
+    included (raw device mappings, shared disks) is named in it. Takes minutes to hours.
     """
 
     title: ClassVar[str] = "Back up a VM"
     toolset: ClassVar[str] = "backup"
 
-    vm: ExistingVm = Field(description="exact name of the VM; it must be off")
+    vm: ExistingVm = Field(description="exact name of the VM")
+    how: How = Field(
+        "auto",
+        description="`auto`: hot if it is on; `hot`, `cold`; `restart`: shut down, snapshot, power on, read",
+    )
+    quiesce: bool = Field(False, description="hot only: let the guest's tools quiesce its file systems")
+    temporary_datastore: DatastoreName | None = Field(
+        None, description="where temporary copies of disks go; beside the VM if left out"
+    )
 
     async def plan(self, facts: Facts) -> Plan:
         vm = (await facts.read(Inventory())).named(self.vm)
-        if vm.power != "off":
-            raise Refused(
-                f"{vm.name!r} is {vm.power}; it can be backed up only while it is off",
-                code="vm_not_off",
-                hint="shut it down first (power_vm with action shutdown)",
-            )
+        live = self._is_live(vm)
         if vm.readable.encrypted:
             raise Refused("the VM is encrypted; a copy of its files could not be opened", code="vm_encrypted")
         state, release, python = await facts.read(Repository(), HostRelease(), HasProgram("python3"))
@@ -60,59 +78,53 @@ class BackupVm(Change):
             )
         if not python:
             raise Refused("the host has no python3 to read disks with", code="no_python")
-        disks, missing = await self._disks(facts, vm)
+        readings, missing = await self._readings(facts, vm, live)
         backup_id = str(BackupId(_identity(vm), datetime.fromisoformat(facts.fixed.now), facts.fixed.run_id))
+        size = sum(reading.disk.allocated_bytes for reading in readings)
+        if size > state.free_bytes:
+            raise Refused(
+                f"the disks take {size / 2**30:.1f} GiB, the repository has "
+                f"{state.free_bytes / 2**30:.1f} GiB left; compression may not save enough",
+                code="repository_full",
+            )
         nvram = await nvram_of(facts, vm)
-        watched = [vm.path, *(path for _, disk in disks for path in disk.extent_paths())]
-        size = sum(disk.allocated_bytes for _, disk in disks)
-        await self._require_room(facts, vm, disks, size, state.free_bytes)
-        steps = [
-            Step(
-                "begin the backup",
-                here=BeginBackup(backup_id, state.path, state.recipients),
-            ),
-            Step(
-                "note the times of the VM's files",
-                note_times(watched),
-                capture=Capture("times", lambda reply: reply.stdout),
-                reads_only=True,
-            ),
+        begin = Step("begin the backup", here=BeginBackup(backup_id, state.path, state.recipients))
+        files = [
             read_file(vm.path, "vm.vmx", "read the configuration"),
+            *([read_file(nvram, "vm.nvram", "read the firmware's settings")] if nvram is not None else []),
         ]
-        if nvram is not None:
-            steps.append(read_file(nvram, "vm.nvram", "read the firmware's settings"))
-        for index, (node, disk) in enumerate(disks):
-            steps += self._read(vm, index, node, disk, facts.fixed.run_id)
-        steps += [
-            Step(
-                "see that nobody wrote meanwhile",
-                note_times(watched),
-                judge=unchanged("times"),
-                reads_only=True,
-            ),
-            Step(
-                "list the backup",
-                here=CommitBackup(
-                    backup_id=backup_id,
-                    vm_name=vm.name,
-                    vm_uuid=vm.uuid_bios,
-                    vmx_path=str(vm.path),
-                    host=release.version,
-                    esxi_version=release.version,
-                    esxi_build=str(release.build),
-                    kind="cold",
-                    not_included=tuple(missing),
-                ),
-                completes=True,
-            ),
-        ]
+        if live:
+            body = [*files, *await self._frozen(facts, vm, readings)]
+        else:
+            body = await self._at_rest(facts, vm, readings, files)
+        commit = CommitBackup(
+            backup_id=backup_id,
+            vm_name=vm.name,
+            vm_uuid=vm.uuid_bios,
+            vmx_path=str(vm.path),
+            host=release.version,
+            esxi_version=release.version,
+            esxi_build=str(release.build),
+            kind="hot" if live and self.how != "restart" else "cold",
+            consistency=self._consistency(live),
+            not_included=tuple(missing),
+        )
         return Plan(
-            title=f"back up VM {vm.name}",
-            steps=tuple(steps),
-            touches=(f"repository {state.path}: backup {backup_id} (new)",),
+            title=f"back up VM {vm.name}" + (", which is on" if live else ""),
+            steps=(begin, *body, Step("list the backup", here=commit, completes=True)),
+            touches=(
+                f"repository {state.path}: backup {backup_id} (new)",
+                *((f"VM {vm.name}: a snapshot while its disks are copied",) if live else ()),
+                *((f"power of VM {vm.name}: off for a moment",) if live and self.how == "restart" else ()),
+            ),
             warnings=(
                 *(f"Not included: {what}: {why}." for what, why in missing),
                 *(() if state.encrypted else ("The repository is not encrypted.",)),
+                *(
+                    ("The backup is crash-consistent: as after a power cut.",)
+                    if commit.consistency == "crash"
+                    else ()
+                ),
             ),
             before_after=(("backups of this VM", "", f"one more, {backup_id}"),),
             estimate=Estimate(copy_bytes=size),
@@ -120,6 +132,7 @@ class BackupVm(Change):
                 "vm": vm.name,
                 "backup_id": backup_id,
                 "repository": state.path,
+                "consistency": commit.consistency,
                 "complete": not missing,
                 "not_included": tuple(f"{what}: {why}" for what, why in missing),
                 "data_bytes": Captured("data_bytes", number=True),
@@ -127,81 +140,133 @@ class BackupVm(Change):
             },
         )
 
-    async def _disks(self, facts: Facts, vm: Vm) -> tuple[list[tuple[VmxDisk, Disk]], list[tuple[str, str]]]:
+    def _is_live(self, vm: Vm) -> bool:
+        """Whether a running VM is to be backed up; raises Refused where that is not what was asked."""
+        if vm.power == "suspended":
+            raise Refused(
+                f"{vm.name!r} is suspended; its memory is not part of a backup",
+                code="vm_suspended",
+                hint="resume it, or power it off, first",
+            )
+        on = vm.power == "on"
+        if self.how == "cold" and on:
+            raise Refused(
+                f"{vm.name!r} is on, so it cannot be backed up cold",
+                code="vm_not_off",
+                hint="shut it down first (power_vm with action shutdown), or let ceso back it up hot",
+            )
+        if self.how in ("hot", "restart") and not on:
+            raise Refused(f"{vm.name!r} is off; back it up cold", code="vm_not_on")
+        if self.quiesce and (not on or self.how == "restart"):
+            raise Refused("only a hot backup can be quiesced", code="not_hot")
+        return on
+
+    def _consistency(self, live: bool) -> str:
+        if not live or self.how == "restart":
+            return "powered_off"
+        return "filesystem" if self.quiesce else "crash"
+
+    async def _readings(
+        self, facts: Facts, vm: Vm, live: bool
+    ) -> tuple[list[Reading], list[tuple[str, str]]]:
         """The disks that can be read, and (what, why) for each that cannot."""
-        found: list[tuple[VmxDisk, Disk]] = []
+        found: list[Reading] = []
         missing: list[tuple[str, str]] = []
         for node, path in zip(vm.readable.disks(), vm.disk_paths(), strict=True):
+            what, mode = f"disk {node.node}", (node.mode or "").lower()
             if (node.sharing or "").lower() == "multi-writer":
-                missing.append((f"disk {node.node}", "other VMs may write to it at the same time"))
+                missing.append((what, "other VMs may write to it at the same time"))
+                continue
+            if live and mode.startswith("independent"):
+                missing.append((what, "it is independent, so no snapshot holds it; back it up cold"))
                 continue
             disk = await facts.read(DiskAt(path))
             if any(link.descriptor.encrypted for link in disk.links):
-                missing.append((f"disk {node.node}", "it is encrypted"))
+                missing.append((what, "it is encrypted"))
             elif any(link.descriptor.is_rdm for link in disk.links):
-                missing.append((f"disk {node.node}", "it is a raw device mapping"))
+                missing.append((what, "it is a raw device mapping"))
+            elif live and len(disk.links) > LONGEST_CHAIN:
+                raise Refused(
+                    f"{what} stands on {len(disk.links) - 1} snapshots; another one may be too many",
+                    code="too_many_snapshots",
+                    hint="remove some of them first",
+                )
             else:
-                found.append((node, disk))
+                found.append(Reading(len(found), node, disk))
         if not found:
             raise Refused(f"{vm.name!r} has no disk that can be backed up", code="no_disk")
         return found, missing
 
-    async def _require_room(
-        self, facts: Facts, vm: Vm, disks: list[tuple[VmxDisk, Disk]], size: int, repository_free: int
-    ) -> None:
-        if size > repository_free:
-            raise Refused(
-                f"the disks take {size / 2**30:.1f} GiB, the repository has {repository_free / 2**30:.1f} GiB"
-                " left; compression may not save enough",
-                code="repository_full",
-            )
-        temporary = max((d.allocated_bytes for _, d in disks if d.has_snapshots), default=0)
-        if temporary:
-            for volume in await facts.read(Datastores()):
-                if volume.name == vm.folder.datastore and temporary * 1.05 + (256 << 20) > volume.free_bytes:
-                    raise Refused(
-                        f"the VM has snapshots, and datastore {volume.name!r} has no room for the temporary "
-                        f"copy of {temporary / 2**30:.1f} GiB that reading them takes",
-                        code="datastore_full",
-                    )
-
-    def _read(self, vm: Vm, index: int, node: VmxDisk, disk: Disk, run_id: str) -> list[Step]:
-        """Steps that read one disk; through a temporary copy if it is a chain."""
-        base = disk.links[-1]
-        into = DiskInto(
-            index=index,
-            node=node.node,
-            file_name=base.path.name,
-            capacity_bytes=disk.capacity_bytes,
-            descriptor=base.descriptor.render(),
-        )
-        if not disk.has_snapshots and base.descriptor.is_flat and len(base.descriptor.extents) == 1:
-            (flat,) = disk.extent_paths()
-            return [read_disk(flat, into, disk.allocated_bytes)]
-        folder = vm.folder.joined(f".ceso-{run_id}-{index}")
-        copy = folder.joined("disk.vmdk")
-        return [
+    async def _at_rest(self, facts: Facts, vm: Vm, readings: list[Reading], files: list[Step]) -> list[Step]:
+        """Steps that read the disks of a VM that is off, and see that nobody wrote meanwhile."""
+        watched = [vm.path, *(path for reading in readings for path in reading.disk.extent_paths())]
+        chains = [reading for reading in readings if not reading.is_plain]
+        sizes = [reading.disk.allocated_bytes for reading in chains]
+        place = await self._room(facts, vm, max(sizes), {}) if chains else vm.folder
+        steps = [
             Step(
-                "make a temporary folder",
-                sh("mkdir", folder),
-                recheck=Recheck(sh("ls", "-d", folder), is_there),
-                undo=Undo((sh("rmdir", folder),), when="succeeded", done=removed),
+                "note the times of the VM's files",
+                note_times(watched),
+                capture=Capture("times", lambda reply: reply.stdout),
+                reads_only=True,
             ),
-            *copy_disk(
-                disk.top.path,
-                copy,
-                f"flatten disk {index} with its snapshots into a temporary copy",
-                run_id,
-                index,
-            ),
-            read_disk(folder.joined("disk-flat.vmdk"), into, disk.allocated_bytes),
-            delete_disk(copy, "remove the temporary copy"),
-            Step(
-                "remove the temporary folder and the copy's notes",
-                remove_marks(folder, run_id).then(sh("rmdir", folder)),
-                recheck=Recheck(sh("ls", "-d", folder), is_gone),
-            ),
+            *files,
         ]
+        for reading in readings:
+            if reading.is_plain:
+                steps += directly(reading)
+            else:
+                copy = TemporaryCopy(reading, place, facts.fixed.run_id)
+                steps += [*copy.make(), *copy.read()]
+        nobody_wrote = Step(
+            "see that nobody wrote meanwhile",
+            note_times(watched),
+            judge=unchanged("times"),
+            reads_only=True,
+        )
+        return [*steps, nobody_wrote]
+
+    async def _frozen(self, facts: Facts, vm: Vm, readings: list[Reading]) -> list[Step]:
+        """Steps that read the disks of a running VM, as they are at one instant.
+
+        Where there is room for a copy of every disk at once, the snapshot goes before they are read.
+        """
+        run_id = facts.fixed.run_id
+        sizes = [reading.disk.allocated_bytes for reading in readings]
+        growth = {
+            reading.disk.top.path.datastore: int(reading.disk.allocated_bytes * DELTA_SHARE) + DELTA_BYTES
+            for reading in readings
+        }
+        try:
+            place, at_once = await self._room(facts, vm, sum(sizes), growth), True
+        except Refused:
+            place, at_once = await self._room(facts, vm, max(sizes), growth), False
+        copies = [TemporaryCopy(reading, place, run_id) for reading in readings]
+        freeze = take_snapshot(vm, run_id, quiesce=self.quiesce)
+        if self.how == "restart":
+            freeze = [*await shut_down(facts, vm), *freeze, *power_on_again(vm)]
+        thaw = drop_snapshot(vm, run_id, len(await facts.read(SnapshotTree(vm.vmid))))
+        if at_once:
+            made = [step for copy in copies for step in copy.make()]
+            return [*freeze, *made, *thaw, *(step for copy in copies for step in copy.read())]
+        return [*freeze, *(step for copy in copies for step in (*copy.make(), *copy.read())), *thaw]
+
+    async def _room(self, facts: Facts, vm: Vm, copies: int, growth: dict[str, int]) -> DatastorePath:
+        """Where temporary copies of `copies` bytes go; raises Refused `datastore_full` if they cannot."""
+        where = self.temporary_datastore or vm.folder.datastore
+        wanted = growth | {where: growth.get(where, 0) + int(copies * 1.05) + (256 << 20)}
+        free = {volume.name: volume.free_bytes for volume in await facts.read(Datastores())}
+        if where not in free:
+            raise Refused(f"there is no datastore {where!r}", code="no_such_datastore")
+        for name, size in wanted.items():
+            if size > free.get(name, 0):
+                raise Refused(
+                    f"datastore {name!r} has {free.get(name, 0) / 2**30:.1f} GiB free, but temporary copies"
+                    f" and what is written meanwhile need {size / 2**30:.1f} GiB",
+                    code="datastore_full",
+                    hint="free some space, or let the copies go elsewhere with temporary_datastore",
+                )
+        return vm.folder if where == vm.folder.datastore else DatastorePath(where, "")
 
 
 def _identity(vm: Vm) -> str:

@@ -1,0 +1,77 @@
+"""Steps that switch a VM off for the moment of a snapshot: the guest's file systems are at rest in it."""
+
+from __future__ import annotations
+
+from ceso_mcp.errors import Refused
+from ceso_mcp.esxi.power import PowerState
+from ceso_mcp.fact import Facts, Reply
+from ceso_mcp.facts.guest import GuestOf
+from ceso_mcp.facts.inventory import Vm
+from ceso_mcp.plan import Captures, Recheck, Step, Undo
+from ceso_mcp.recipes.judging import is_off, is_on, until_power, vim_cmd_worked
+from ceso_mcp.shell import Command, sh
+
+SHUTDOWN_TIMEOUT_S = 600.0
+
+
+async def shut_down(facts: Facts, vm: Vm) -> list[Step]:
+    """Ask the guest to shut down and wait until it is off; taken back by powering it on again.
+
+    Raises Refused if its tools do not run: pulling the plug would lose what this is for.
+    """
+    if not (await facts.read(GuestOf(vm.vmid))).tools_running:
+        raise Refused(
+            f"the tools of {vm.name!r} do not run, so its guest cannot be asked to shut down",
+            code="tools_not_running",
+            hint="back it up hot, or shut it down from inside first",
+        )
+    return [
+        Step(
+            "ask the guest to shut down",
+            sh("vim-cmd", "vmsvc/power.shutdown", vm.vmid),
+            judge=vim_cmd_worked,
+            recheck=Recheck(_state(vm), is_off),
+            undo=Undo((_on(vm),), done=is_on_again, timeout_s=120),
+            timeout_s=120,
+        ),
+        Step(
+            "wait until it is off",
+            _state(vm),
+            until=until_power(PowerState.OFF, SHUTDOWN_TIMEOUT_S),
+            reads_only=True,
+        ),
+    ]
+
+
+def power_on_again(vm: Vm) -> list[Step]:
+    """Power the VM on and see that it is."""
+    return [
+        Step(
+            "power it on again",
+            _on(vm),
+            judge=vim_cmd_worked,
+            recheck=Recheck(_state(vm), is_on),
+            timeout_s=120,
+        ),
+        Step(
+            "see that it is on",
+            _state(vm),
+            until=until_power(PowerState.ON, 120),
+            reads_only=True,
+        ),
+    ]
+
+
+def is_on_again(reply: Reply, captures: Captures) -> None:
+    """Judge of powering on: it is on now, or was on all the time."""
+    if "InvalidPowerState" in reply.output:
+        return
+    vim_cmd_worked(reply, captures)
+
+
+def _on(vm: Vm) -> Command:
+    return sh("vim-cmd", "vmsvc/power.on", vm.vmid)
+
+
+def _state(vm: Vm) -> Command:
+    return sh("vim-cmd", "vmsvc/power.getstate", vm.vmid)

@@ -1,0 +1,169 @@
+"""A running VM is backed up as it was at one instant; its own snapshots stay, ours never does."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import pytest
+
+from ceso_mcp.lab import Fault
+
+from .conftest import KEY, TEMPLATE, House, at_rest, settled
+from .dying import die, recover
+from .test_failures import EFFECTS, no_marks
+from .test_main_job import SMALL
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wait that will not end ends soon: nothing here takes hours."""
+    monkeypatch.setattr("ceso_mcp.recipes.snapshots.MERGE_TIMEOUT_S", 15.0)
+    monkeypatch.setattr("ceso_mcp.recipes.snapshots.CREATE_TIMEOUT_S", 15.0)
+
+
+async def running(house: House, template: str = SMALL) -> None:
+    """A VM called web01 that is on."""
+    await house.do("create_vm", name="web01", template=template, ssh_keys=[KEY], power_on=False)
+    await house.do("power_vm", vm="web01", action="on")
+    await asyncio.to_thread(settled, house.lab)
+
+
+def disk(house: House, vm: str) -> bytes:
+    return (house.lab.volume("datastore1") / vm / f"{vm}-flat.vmdk").read_bytes()
+
+
+async def test_a_running_vm_is_backed_up_and_restores_byte_equal(house: House) -> None:
+    await running(house)
+    before, content = at_rest(house), disk(house, "web01")
+    preview = await house.preview("backup_vm", vm="web01")
+    assert any("crash-consistent" in warning for warning in preview.warnings)
+    assert any("snapshot while its disks are copied" in item for item in preview.touches)
+    job = await house.confirm(preview.confirm_token)
+    assert job.state == "done", job.error
+    assert job.result is not None
+    assert job.result["consistency"] == "crash"
+    assert at_rest(house) == before
+    await house.do("restore_vm", backup_id=job.result["backup_id"], name="again", datastore="datastore1")
+    assert disk(house, "again") == content
+    (backup,) = (await house.ask("list_backups")).backups
+    assert backup.kind == "hot"
+
+
+async def test_what_is_written_after_the_snapshot_is_not_in_the_backup(house: House) -> None:
+    await running(house)
+    content = disk(house, "web01")
+    preview = await house.preview("backup_vm", vm="web01")
+    house.lab.add_fault(Fault(match="vmkfstools -i", effect="delay", seconds=1.0))
+    running_backup = asyncio.create_task(house.confirm(preview.confirm_token))
+    folder = house.lab.volume("datastore1") / "web01"
+    for _ in range(200):
+        if any(folder.glob("web01-0*.vmdk")):
+            break
+        await asyncio.sleep(0.02)
+    else:
+        raise AssertionError("no snapshot was taken")
+    # Somebody else takes one more snapshot meanwhile; it must outlive ours.
+    vmid = next(vm.vmid for vm in (await house.ask("list_vms")).vms if vm.name == "web01")
+    await house.ceso.runner.run(f"vim-cmd vmsvc/snapshot.create {vmid} theirs '' 0 0")
+    job = await running_backup
+    tree = (await house.ceso.runner.run(f"vim-cmd vmsvc/snapshot.get {vmid}")).stdout
+    assert re.findall(r"Snapshot Name *: (.*)", tree) == ["theirs"]
+    assert job.state == "done", job.error
+    assert disk(house, "web01") == content
+
+
+async def test_a_vm_with_snapshots_of_its_own_keeps_them(house: House) -> None:
+    await house.do("power_vm", vm="snapshotted", action="on")
+    await asyncio.to_thread(settled, house.lab)
+    before = at_rest(house)
+    made = await house.do("backup_vm", vm="snapshotted")
+    assert at_rest(house) == before
+    await house.do("restore_vm", backup_id=made["backup_id"], name="again", datastore="datastore1")
+
+
+async def test_with_a_restart_the_file_systems_are_at_rest(house: House) -> None:
+    await running(house, TEMPLATE)
+    before = at_rest(house)
+    preview = await house.preview("backup_vm", vm="web01", how="restart")
+    lines = [step.command for step in preview.steps]
+    words = ("power.shutdown", "snapshot.create", "power.on")
+    order = [n for word in words for n, line in enumerate(lines) if word in line]
+    assert order == sorted(order)
+    assert len(order) == 3
+    job = await house.confirm(preview.confirm_token)
+    assert job.state == "done", job.error
+    assert job.result is not None
+    assert job.result["consistency"] == "powered_off"
+    await asyncio.to_thread(settled, house.lab)
+    assert (await house.ask("show_vm", vm="web01")).power == "on"
+
+
+async def test_quiescing_is_asked_of_the_guest_and_said_in_the_backup(house: House) -> None:
+    await running(house)
+    preview = await house.preview("backup_vm", vm="web01", quiesce=True)
+    assert any("0 1" in step.command for step in preview.steps if "snapshot.create" in step.command)
+    job = await house.confirm(preview.confirm_token)
+    assert job.result is not None
+    assert job.result["consistency"] == "filesystem"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ({"how": "cold"}, "vm_not_off"),
+        ({"how": "restart", "quiesce": True}, "not_hot"),
+        ({"temporary_datastore": "nowhere"}, "no_such_datastore"),
+    ],
+)
+async def test_what_cannot_be_is_refused(house: House, arguments: dict[str, Any], code: str) -> None:
+    await running(house)
+    assert (await house.refusal("backup_vm", vm="web01", **arguments)).code == code
+
+
+async def test_without_room_for_a_copy_nothing_is_begun(house: House) -> None:
+    await running(house)
+    house.lab.fill("datastore1", 200 << 20)
+    try:
+        refusal = await house.refusal("backup_vm", vm="web01")
+    finally:
+        house.lab.unfill("datastore1")
+    assert refusal.code == "datastore_full"
+    assert "temporary_datastore" in refusal.hint
+
+
+@pytest.mark.parametrize("effect", ["fails", "cut before", "cut after"])
+@pytest.mark.parametrize("words", ["snapshot.create", "vmkfstools", "snapshot.remove"])
+async def test_a_hot_backup_that_breaks_leaves_no_snapshot(house: House, words: str, effect: str) -> None:
+    await running(house)
+    before = at_rest(house)
+    preview = await house.preview("backup_vm", vm="web01")
+    house.lab.add_fault(Fault(match=words, **EFFECTS[effect]))
+    job = await house.confirm(preview.confirm_token)
+    house.lab.clear_faults()
+    assert at_rest(house) == before, job.error
+    assert no_marks(house)
+    if job.state == "failed":
+        assert "as it was" in (job.error or {})["changed"]
+        assert not (await house.ask("list_backups")).backups
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("number", range(2, 15))
+async def test_recover_removes_the_snapshot_of_a_dead_worker(
+    house: House, number: int, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await running(house)
+    before = at_rest(house)
+    preview = await house.preview("backup_vm", vm="web01")
+    if number > len(preview.steps):
+        pytest.skip("the plan is shorter")
+    await die(house, preview.confirm_token, number, moment, monkeypatch)
+    job = await recover(house)
+    assert job.state == "done", job.error
+    assert at_rest(house) == before
+    assert no_marks(house)
