@@ -22,7 +22,7 @@ from .breaking import (
     violations,
 )
 
-pytestmark = [pytest.mark.anyio, pytest.mark.chaos, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.anyio, pytest.mark.chaos, pytest.mark.timeout(240)]
 ALL = os.environ.get("CESO_CHAOS") == "all"
 SAMPLE = 7
 """Every so many-th step is in the fixed sample, another first one for each operation and fault."""

@@ -87,7 +87,6 @@ async def test_a_vm_with_snapshots_of_its_own_keeps_them(house: House) -> None:
 
 async def test_with_a_restart_the_file_systems_are_at_rest(house: House) -> None:
     await running(house, TEMPLATE)
-    before = at_rest(house)
     preview = await house.preview("backup_vm", vm="web01", how="restart")
     lines = [step.command for step in preview.steps]
     words = ("power.shutdown", "snapshot.create", "power.on")
