@@ -65,6 +65,14 @@ def _recipient(text: str, place: int) -> Recipient:
         ) from None
 
 
+def new_identity() -> tuple[str, str]:
+    """A new age identity: its secret text and its public key."""
+    import pyrage
+
+    identity = pyrage.x25519.Identity.generate()
+    return str(identity), str(identity.to_public())
+
+
 def read_identities(identities: Sequence[str]) -> list[Identity]:
     """The identities in these texts. Raises RepositoryFault `wrong_identity` by position, not text."""
     import pyrage

@@ -13,7 +13,7 @@ from ceso_mcp.backup.names import BackupId, vm_id
 from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.vmx import VmxDisk
 from ceso_mcp.fact import Facts
-from ceso_mcp.facts.backups import Repository
+from ceso_mcp.facts.backups import Parent, Repository
 from ceso_mcp.facts.host import HostRelease
 from ceso_mcp.facts.inventory import Inventory, Vm
 from ceso_mcp.facts.storage import Datastores, Disk, DiskAt, HasProgram
@@ -30,8 +30,9 @@ from ceso_mcp.shell import Captured, sh
 class BackupVm(Change):
     """Back up a VM that is off: every disk, its configuration and its firmware settings.
 
-    Only blocks that are not zero cross the network; they are compressed, sealed if the repository
-    is, and verified on the way. The backup is listed only once it is complete. What could not be
+    Only blocks that changed since the VM's last backup cross the network, or those that are not zero
+    if there is none to compare with; they are compressed and sealed if the repository is. Every
+    backup is complete by itself. The backup is listed only once it is complete. What could not be
     included (raw device mappings, shared disks) is named in it. Nothing is written to the VM; a VM
     with snapshots needs room for a temporary copy beside it. Takes minutes to hours.
     """
@@ -40,6 +41,7 @@ class BackupVm(Change):
     toolset: ClassVar[str] = "backup"
 
     vm: ExistingVm = Field(description="exact name of the VM; it must be off")
+    read_all: bool = Field(False, description="read everything, comparing with no earlier backup")
 
     async def plan(self, facts: Facts) -> Plan:
         vm = (await facts.read(Inventory())).named(self.vm)
@@ -64,7 +66,8 @@ class BackupVm(Change):
         backup_id = str(BackupId(_identity(vm), datetime.fromisoformat(facts.fixed.now), facts.fixed.run_id))
         nvram = await nvram_of(facts, vm)
         watched = [vm.path, *(path for _, disk in disks for path in disk.extent_paths())]
-        size = sum(disk.allocated_bytes for _, disk in disks)
+        parent, parents, why_full = await self._parents(facts, vm, disks)
+        size = sum(disk.allocated_bytes for (_, disk), old in zip(disks, parents, strict=True) if not old)
         await self._require_room(facts, vm, disks, size, state.free_bytes)
         steps = [
             Step(
@@ -82,7 +85,7 @@ class BackupVm(Change):
         if nvram is not None:
             steps.append(read_file(nvram, "vm.nvram", "read the firmware's settings"))
         for index, (node, disk) in enumerate(disks):
-            steps += self._read(vm, index, node, disk, facts.fixed.run_id)
+            steps += self._read(vm, index, node, disk, parents[index], facts.fixed.run_id)
         steps += [
             Step(
                 "see that nobody wrote meanwhile",
@@ -102,6 +105,7 @@ class BackupVm(Change):
                     esxi_build=str(release.build),
                     kind="cold",
                     not_included=tuple(missing),
+                    parent=parent,
                 ),
                 completes=True,
             ),
@@ -113,8 +117,12 @@ class BackupVm(Change):
             warnings=(
                 *(f"Not included: {what}: {why}." for what, why in missing),
                 *(() if state.encrypted else ("The repository is not encrypted.",)),
+                *((f"Everything is read: {why_full}.",) if why_full and not parent else ()),
             ),
-            before_after=(("backups of this VM", "", f"one more, {backup_id}"),),
+            before_after=(
+                ("backups of this VM", "", f"one more, {backup_id}"),
+                *((("compared with", "", parent),) if parent else ()),
+            ),
             estimate=Estimate(copy_bytes=size),
             outcome={
                 "vm": vm.name,
@@ -124,6 +132,9 @@ class BackupVm(Change):
                 "not_included": tuple(f"{what}: {why}" for what, why in missing),
                 "data_bytes": Captured("data_bytes", number=True),
                 "stored_bytes": Captured("stored_bytes", number=True),
+                "compared_with": parent,
+                "received_bytes": Captured("received_bytes", number=True),
+                "added_bytes": Captured("added_bytes", number=True),
             },
         )
 
@@ -146,6 +157,16 @@ class BackupVm(Change):
             raise Refused(f"{vm.name!r} has no disk that can be backed up", code="no_disk")
         return found, missing
 
+    async def _parents(
+        self, facts: Facts, vm: Vm, disks: list[tuple[VmxDisk, Disk]]
+    ) -> tuple[str | None, list[str | None], str]:
+        """The backup to compare with, the same for each disk that can be, and why not if there is none."""
+        if self.read_all:
+            return None, [None] * len(disks), ""
+        wanted = tuple((node.node, disk.capacity_bytes) for node, disk in disks)
+        choice = await facts.read(Parent(_identity(vm), wanted))
+        return choice.backup_id, [choice.backup_id if same else None for same in choice.disks], choice.reason
+
     async def _require_room(
         self, facts: Facts, vm: Vm, disks: list[tuple[VmxDisk, Disk]], size: int, repository_free: int
     ) -> None:
@@ -165,7 +186,9 @@ class BackupVm(Change):
                         code="datastore_full",
                     )
 
-    def _read(self, vm: Vm, index: int, node: VmxDisk, disk: Disk, run_id: str) -> list[Step]:
+    def _read(
+        self, vm: Vm, index: int, node: VmxDisk, disk: Disk, parent: str | None, run_id: str
+    ) -> list[Step]:
         """Steps that read one disk; through a temporary copy if it is a chain."""
         base = disk.links[-1]
         into = DiskInto(
@@ -174,6 +197,7 @@ class BackupVm(Change):
             file_name=base.path.name,
             capacity_bytes=disk.capacity_bytes,
             descriptor=base.descriptor.render(),
+            parent=parent,
         )
         if not disk.has_snapshots and base.descriptor.is_flat and len(base.descriptor.extents) == 1:
             (flat,) = disk.extent_paths()
