@@ -111,8 +111,8 @@ def main():
     if since % block and since != size or since > size:
         fail('the offset to go on from is no block of the disk')
     key = take(16) if compare else b''
-    frame = max(1 << 20, block)
-    STEP = max(4 << 20, frame)
+    # One frame at a time: what was just read is still in the processor's cache when it is looked at.
+    STEP = max(1 << 20, block)
     zeros, big, zero = bytes(block), bytes(STEP), bytes(16)
     out, sent = sys.stdout.buffer.write, 0
     def made(part):
@@ -125,29 +125,26 @@ def main():
             if b == big and not old.strip(b'\0'):
                 off += n
                 continue
-            view = memoryview(b)
-            for f in range(0, n, frame):
-                stop, first, last = min(f + frame, n), 0, None
-                for k in range(f, stop + block, block):
-                    kind = None
-                    if k < stop:
-                        z = b.startswith(zeros[:min(block, n - k)], k)
-                        if not compare:
-                            kind = None if z else 1
-                        else:
-                            o = k // block * 16
-                            was = old[o:o + 16]
-                            if z:
-                                kind = 0 if was != zero else None
-                            elif was == zero or made(view[k:k + block]) != was:
-                                kind = 1
-                    if kind != last:
-                        if last is not None:
-                            out(HEAD.pack(last, off + first, min(k, stop) - first))
-                            if last:
-                                out(view[first:min(k, stop)])
-                            sent += 1
-                        first, last = k, kind
+            view, first, last = memoryview(b), 0, None
+            for k in range(0, n + block, block):
+                kind = None
+                if k < n:
+                    z = b.startswith(zeros[:min(block, n - k)], k)
+                    if compare:
+                        was = old[k // block * 16:k // block * 16 + 16]
+                        if z:
+                            kind = 0 if was != zero else None
+                        elif was == zero or made(view[k:k + block]) != was:
+                            kind = 1
+                    elif not z:
+                        kind = 1
+                if kind != last:
+                    if last is not None:
+                        out(HEAD.pack(last, off + first, min(k, n) - first))
+                        if last:
+                            out(view[first:min(k, n)])
+                        sent += 1
+                    first, last = k, kind
             off += n
     out(HEAD.pack(255, size, sent))
     sys.stdout.buffer.flush()
