@@ -68,6 +68,7 @@ def back_up_file(
         for at in range(0, len(stream), 99_991):
             disk.feed(stream[at : at + 99_991])
         assert disk.finish().received_bytes == len(stream)
+        writer.add_file("web 01.vmx", b'displayName = "web 01"\n')
         manifest = writer.commit(**FACTS, parent=parent and parent.id)  # type: ignore[arg-type]
         return manifest, len(stream), writer.added_bytes
 

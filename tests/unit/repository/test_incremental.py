@@ -6,6 +6,7 @@ import random
 import shutil
 import subprocess
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,12 @@ from hypothesis import strategies as st
 from incremental_cases import BLOCK, NODE, back_up_file, begun, changed, host_reads, made, restored, sparse
 from repository_cases import FACTS, Kit, backup_id, sparse_image
 
+from ceso_mcp.backup.block_map import BlockMap
 from ceso_mcp.backup.manifest import Manifest
 from ceso_mcp.backup.sums import DIGEST_BYTES, UNKNOWN_DIGEST, run_digests
 from ceso_mcp.backup.wire import HEAD, data_head, end_frame, zeros_head
 from ceso_mcp.errors import ConfigFault, InvalidArguments, RepositoryFault
+from ceso_mcp.repository.backup_reader import BackupReader
 from ceso_mcp.repository.index_key import index_key
 from ceso_mcp.repository.parent import ParentDisk
 
@@ -95,7 +98,9 @@ def test_an_unchanged_disk_is_only_an_end_and_shares_every_pack(kit: Kit, flat: 
     second, sent, added = back_up_file(kit, flat, 1, first)
     assert sent == HEAD.size
     assert second.disks[0].packs == first.disks[0].packs
-    assert added == second.disks[0].map.bytes + second.disks[0].sums.bytes
+    assert second.files_object is not None
+    parts = (second.disks[0].map, second.disks[0].sums, second.files_object)
+    assert added == sum(part.bytes for part in parts)
     assert restored(kit, second) == flat.read_bytes()
 
 
@@ -166,6 +171,25 @@ def test_blocks_of_a_pack_known_as_damaged_are_sent_again(plain_kit: Kit, flat: 
     assert old.unknown_blocks > parent_disk(store, first, 0).unknown_blocks == 0
 
 
+def test_blocks_that_map_and_digests_do_not_agree_about_are_sent_again(
+    plain_kit: Kit, flat: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = bytearray(flat.read_bytes())
+    image[: 4 * BLOCK] = random.Random(11).randbytes(4 * BLOCK)
+    sparse(flat, bytes(image))
+    first, _, _ = back_up_file(plain_kit, flat, 0)
+    reader = plain_kit.open().reader(first.id)
+    block_map, sums = reader.block_map(0), reader.digests(0)
+    headless = BlockMap(block_map._numbers[4:])
+    blind = replace(sums, digests=bytes(DIGEST_BYTES) + sums.digests[DIGEST_BYTES:])
+    for name, value in (("block_map", headless), ("digests", blind)):
+        with monkeypatch.context() as patch:
+            patch.setattr(BackupReader, name, lambda reader, index, value=value: value)
+            old = parent(plain_kit, first)
+        assert old.unknown_blocks >= block_map[0].length // BLOCK, name
+        assert old.digests[:DIGEST_BYTES] == UNKNOWN_DIGEST
+
+
 def test_what_is_left_of_a_hardly_used_pack_is_carried_forward(plain_kit: Kit, tmp_path: Path) -> None:
     chance = random.Random(5)
     image = bytearray(chance.randbytes(8 * BLOCK))
@@ -233,13 +257,15 @@ def test_zeros_that_come_as_data_count_as_zeros(plain_kit: Kit, flat: Path) -> N
     assert plain_kit.open().verify(second.id).ok
 
 
-def test_a_pack_that_goes_during_the_backup_prevents_the_commit(kit: Kit, flat: Path) -> None:
+@pytest.mark.parametrize("harm", ["missing", "short"])
+def test_a_pack_that_goes_during_the_backup_prevents_the_commit(kit: Kit, flat: Path, harm: str) -> None:
     first, _, _ = back_up_file(kit, flat, 0)
     with kit.make().writer(backup_id(1)) as writer:
         disk = begun(writer, ODD, parent(kit, first))
         disk.feed(host_reads(flat, ODD, disk.known_digests()))
         disk.finish()
-        pack_path(kit, first, 0).unlink()
+        lost = pack_path(kit, first, 0)
+        lost.unlink() if harm == "missing" else lost.write_bytes(lost.read_bytes()[:-1])
         with pytest.raises(RepositoryFault) as caught:
             writer.commit(**FACTS)
         assert caught.value.code == "damaged"
@@ -305,9 +331,11 @@ def test_the_index_key_opens_maps_and_digests_and_nothing_else(
     from ceso_mcp.repository import LocalRepository
 
     thief = LocalRepository.open(sealed_kit.path, identities=[file.read_text()])
-    with pytest.raises(RepositoryFault) as caught:
-        thief.reader(second.id).open_pack(second.disks[0], 0)
-    assert caught.value.code == "wrong_identity"
+    stolen = thief.reader(second.id)
+    for read in (lambda: stolen.open_pack(second.disks[0], 0), stolen.files):
+        with pytest.raises(RepositoryFault) as caught:
+            read()
+        assert caught.value.code == "wrong_identity"
 
 
 def test_without_the_index_key_a_backup_is_full_and_says_why(
