@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -10,7 +11,7 @@ from ceso_mcp.backup import manifest_text
 from ceso_mcp.backup.manifest import Manifest
 from ceso_mcp.backup.names import BACKUPS, MANIFEST, BackupId
 from ceso_mcp.backup.pack import PACK_STORED_BYTES
-from ceso_mcp.errors import InvalidArguments, RepositoryFault, Unreadable
+from ceso_mcp.errors import ConfigFault, InvalidArguments, RepositoryFault, Unreadable
 from ceso_mcp.repository import seal
 from ceso_mcp.repository.backup_reader import BackupReader
 from ceso_mcp.repository.backup_writer import BackupWriter
@@ -60,10 +61,12 @@ class Repository:
     def use_index_key(self, folder: Path, *, make: bool = False) -> None:
         """Let this machine read and write maps and digests with its own key (`repository.index_key`).
 
-        A repository that is not sealed needs none. Raises ConfigFault.
+        A repository that is not sealed needs none. Raises ConfigFault with `make`; for reading, a key
+        that cannot be used is like none, because restoring must not depend on it.
         """
         if self._store.sealed:
-            self._store.index_key = index_key(folder, self.id, make=make)
+            with contextlib.nullcontext() if make else contextlib.suppress(ConfigFault):
+                self._store.index_key = index_key(folder, self.id, make=make)
 
     def parent_for(self, vm_id: str, disks: Sequence[tuple[str, int]]) -> Choice:
         """What a new backup of a VM with `disks` is compared with (`repository.parent.choose`)."""

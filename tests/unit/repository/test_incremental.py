@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from incremental_cases import BLOCK, NODE, back_up_file, begun, changed, host_reads, made, restored, sparse
-from repository_cases import FACTS, Kit, backup_id, sparse_image
+from repository_cases import FACTS, Kit, backup_id, image_of, sparse_image
 
 from ceso_mcp.backup.block_map import BlockMap
 from ceso_mcp.backup.manifest import Manifest
@@ -352,6 +352,20 @@ def test_without_the_index_key_a_backup_is_full_and_says_why(
     second, _, _ = back_up_file(sealed_kit, flat, 1, keys=tmp_path / "other")
     assert other.parent_for(vm_id, [(NODE, ODD)]).backup_id == second.id
     assert one.parent_for(vm_id, [(NODE, ODD)]).backup_id == first.id
+
+
+def test_an_index_key_that_cannot_be_used_does_not_stand_in_the_way_of_a_restore(
+    sealed_kit: Kit, flat: Path, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys"
+    first, _, _ = back_up_file(sealed_kit, flat, 0, keys=keys)
+    (file,) = keys.iterdir()
+    file.chmod(0o644)
+    repository = sealed_kit.open()
+    repository.use_index_key(keys)
+    assert image_of(repository.reader(first.id).disk_stream(0), ODD) == flat.read_bytes()
+    with pytest.raises(ConfigFault):
+        repository.use_index_key(keys, make=True)
 
 
 def test_a_key_file_that_others_can_read_or_that_holds_no_key_is_refused(tmp_path: Path) -> None:
