@@ -129,9 +129,9 @@ class Store:
         """Seal and store a pack; also says whether it is new to the repository.
 
         One that is there already is compared byte for byte, and stored anew if it is damaged: a new
-        backup must not lean on a broken pack.
+        backup must not lean on a broken pack. A list of frames may be empty afterwards.
         """
-        stored = seal.seal(frames, self._recipients)
+        stored = seal.seal(frames, self._recipients, consume=True)
         pack = PackRef(_sha256(stored), _size(stored), raw_bytes)
         name = self.pack_name(pack)
         if self.target.put(name, stored):
