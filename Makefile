@@ -6,10 +6,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 NODE   := $(CURDIR)/.node
 DEBIAN := busybox-static bubblewrap python3-venv qemu-utils age zstd openssh-client
+# What the benchmarks compare with, and what they need besides.
+RIVALS := openssh-server restic borgbackup util-linux iproute2
 # Real guests in QEMU, and the image that they boot from.
 GUESTS := qemu-system-x86 mmdebstrap grub-pc-bin grub-common e2fsprogs iproute2
 
-.PHONY: demo test lint check slow boot chaos generate setup packages inspector clean
+.PHONY: demo test lint check slow boot chaos benchmark generate setup packages inspector clean
 
 demo: setup
 	$(BIN)/ceso demo
@@ -38,6 +40,11 @@ boot: setup
 # Operations broken at every step: a fixed sample, or all of it with CESO_CHAOS=all.
 chaos: setup
 	$(BIN)/pytest -m chaos tests/chaos -n 2 --dist load -rA --no-header -q
+
+# Compares with a plain pipe, restic and borg; the machine must have nothing else to do. About an hour.
+benchmark: setup
+	@sh scripts/debian-packages $(RIVALS)
+	$(BIN)/python benchmarks/compare.py
 
 generate: setup
 	$(BIN)/python -m ceso_mcp.surfaces.mcp.schemas

@@ -194,7 +194,9 @@ class Ceso:
 
     def desk(self) -> RepositoryDesk:
         """The side of one plan that happens on this machine."""
-        return RepositoryDesk(RepositoryAccess(self.config.backup, self.redactor), self._runs())
+        return RepositoryDesk(
+            RepositoryAccess(self.config.backup, self.redactor, self.state / "keys"), self._runs()
+        )
 
     def _runs(self) -> RunDesk:
         return RunDesk(

@@ -18,7 +18,9 @@ from ceso_mcp.backup.actions import (
     FileInto,
     FileOf,
     GarbageIn,
+    KnownDigests,
     ManifestOf,
+    ParentFor,
     RemoveGarbage,
     RepositoryState,
     VerificationOf,
@@ -48,6 +50,7 @@ class RepositoryDesk:
         self._disks: dict[int, Any] = {}
         self._files: dict[str, bytearray] = {}
         self._fed: dict[Stream, FedFrames] = {}
+        self._received_bytes = 0
 
     # -- questions ---------------------------------------------------------------------------
 
@@ -70,6 +73,8 @@ class RepositoryDesk:
                 return self._access.open(private=False).manifest(backup_id)
             case FileOf(backup_id, name):
                 return self._access.open().reader(backup_id).file(name)
+            case ParentFor(vm_id, disks):
+                return self._access.parent_for(vm_id, disks)
             case GarbageIn():
                 return self._access.open(private=False).garbage()
             case VerificationOf(backup_id):
@@ -90,6 +95,7 @@ class RepositoryDesk:
                 from ceso_mcp.repository import LocalRepository
 
                 repository = LocalRepository.init(self._access.path(), recipients=self._access.recipients)
+                self._access.use_index_key(repository, make=True)
                 self._writer = repository.writer(backup_id)
                 return {}
             case CommitBackup() as commit:
@@ -104,9 +110,15 @@ class RepositoryDesk:
                     consistency=commit.consistency,
                     not_included=commit.not_included,
                     state="partial" if commit.not_included else "complete",
+                    parent=commit.parent,
                 )
-                self._writer = None
-                return {"stored_bytes": str(manifest.stored_bytes), "data_bytes": str(manifest.raw_bytes)}
+                added, self._writer = self._writer.added_bytes, None
+                return {
+                    "stored_bytes": str(manifest.stored_bytes),
+                    "data_bytes": str(manifest.raw_bytes),
+                    "added_bytes": str(added),
+                    "received_bytes": str(self._received_bytes),
+                }
             case RemoveGarbage(digest=digest):
                 removed = self._access.open(private=False).prune(digest)
                 return {
@@ -131,16 +143,11 @@ class RepositoryDesk:
 
     async def open_sink(self, stream: Stream) -> tuple[Sink, bytes]:
         match stream:
-            case DiskInto() as disk:
-                writer = self._writer.disk(
-                    disk.index,
-                    node=disk.node,
-                    file_name=disk.file_name,
-                    capacity_bytes=disk.capacity_bytes,
-                    descriptor=disk.descriptor,
-                )
-                self._disks[disk.index] = writer
-                return _into(writer), b""
+            case DiskInto(index=index, parent=parent):
+                if index in self._disks:  # the host could not be reached at the first try
+                    return await self.reopen_sink(stream)
+                writer = self._disks[index] = await asyncio.to_thread(self._begin_disk, stream)
+                return _into(writer), resume_payload(0) if parent else b""
             case FileInto(name):
                 buffer = self._files[name] = bytearray()
 
@@ -154,6 +161,20 @@ class RepositoryDesk:
                 return feed_file, b""
         raise TypeError(f"no sink for {type(stream).__name__}")
 
+    def _begin_disk(self, disk: DiskInto) -> Any:
+        parent = None
+        if disk.parent is not None:
+            repository = self._access.open(private=False)
+            parent = repository.parent_disk(disk.parent, disk.node, disk.capacity_bytes)
+        return self._writer.disk(
+            disk.index,
+            node=disk.node,
+            file_name=disk.file_name,
+            capacity_bytes=disk.capacity_bytes,
+            descriptor=disk.descriptor,
+            parent=parent,
+        )
+
     async def reopen_sink(self, stream: Stream) -> tuple[Sink, bytes]:
         if isinstance(stream, DiskInto):
             writer = self._disks[stream.index]
@@ -163,18 +184,23 @@ class RepositoryDesk:
     async def close_sink(self, stream: Stream) -> None:
         match stream:
             case DiskInto(index=index):
-                await asyncio.to_thread(self._disks.pop(index).finish)
+                stats = await asyncio.to_thread(self._disks.pop(index).finish)
+                self._received_bytes += stats.received_bytes
             case FileInto(name):
                 await asyncio.to_thread(self._writer.add_file, name, bytes(self._files.pop(name)))
 
     def feed(self, stream: Stream, *, again: bool = False) -> Feed:
         match stream:
             case DiskFrom(backup_id=backup_id, index=index):
-                start = self._fed[stream].safe_offset() if again and stream in self._fed else 0
-                fed = self._fed[stream] = FedFrames(start)
+                skip = self._fed[stream].safe_bytes() if again and stream in self._fed else 0
+                fed = self._fed[stream] = FedFrames(skip)
                 return fed.watch(
-                    threaded(lambda: self._access.open().reader(backup_id).disk_stream(index, start=start))
+                    threaded(
+                        lambda: self._access.open().reader(backup_id).disk_stream(index, skip_bytes=skip)
+                    )
                 )
+            case KnownDigests(index=index):
+                return threaded(self._disks[index].known_digests)
             case DigestsFrom(backup_id=backup_id, index=index):
                 return threaded(lambda: self._access.open().reader(backup_id).digest_stream(index))
             case FileFrom(backup_id=backup_id, name=name):

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 
-from ceso_mcp.backup.wire import frame_offset
+from ceso_mcp.backup.wire import frame_data_bytes
 from ceso_mcp.ports import Feed
 
 IN_FLIGHT_BYTES = 32 << 20
@@ -19,22 +19,22 @@ class FedFrames:
     out longer ago than `IN_FLIGHT_BYTES` was taken from them. The comparison after the writing proves it.
     """
 
-    def __init__(self, start: int) -> None:
+    def __init__(self, skipped_bytes: int) -> None:
         self._sent = 0
-        self._frames: deque[tuple[int, int]] = deque([(0, start)])
+        self._data = skipped_bytes
+        self._frames: deque[tuple[int, int]] = deque([(0, skipped_bytes)])
 
     async def watch(self, feed: Feed) -> Feed:
         async for chunk in feed:
-            offset = frame_offset(chunk)
-            if offset is not None:
-                self._frames.append((self._sent, offset))
+            self._frames.append((self._sent, self._data))
             while len(self._frames) > 1 and self._frames[1][0] <= self._sent - IN_FLIGHT_BYTES:
                 self._frames.popleft()
             yield chunk
             self._sent += len(chunk)
+            self._data += frame_data_bytes(chunk)
 
-    def safe_offset(self) -> int:
-        """Every frame that begins before this byte of the disk was written."""
+    def safe_bytes(self) -> int:
+        """So many bytes of data, counted from the begin of the whole stream, were written."""
         return self._frames[0][1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ceso_mcp.config import BackupSection
@@ -27,9 +28,10 @@ class RepositoryStatus:
 class RepositoryAccess:
     """Opens the repository of the configuration, anew each time: it may come, go and change."""
 
-    def __init__(self, backup: BackupSection, redactor: Redactor) -> None:
+    def __init__(self, backup: BackupSection, redactor: Redactor, keys: Path | None = None) -> None:
         self._backup = backup
         self._redactor = redactor
+        self._keys = keys
 
     @property
     def recipients(self) -> tuple[str, ...]:
@@ -70,4 +72,19 @@ class RepositoryAccess:
             secret = read_secret(self._backup.identity, "age identity")
             self._redactor.learn(secret.value)
             identities = [secret.value.decode()]
-        return LocalRepository.open(self.path(), identities=identities)
+        repository = LocalRepository.open(self.path(), identities=identities)
+        self.use_index_key(repository)
+        return repository
+
+    def use_index_key(self, repository: Any, *, make: bool = False) -> None:
+        """Give an opened repository this machine's own key to maps and digests."""
+        if self._keys is not None:
+            repository.use_index_key(self._keys, make=make)
+
+    def parent_for(self, vm_id: str, disks: tuple[tuple[str, int], ...]) -> Any:
+        """What a new backup of this VM is compared with (`repository.parent.Choice`)."""
+        from ceso_mcp.repository import Choice
+
+        if not self.exists():
+            return Choice(None, (False,) * len(disks), "")
+        return self.open(private=False).parent_for(vm_id, disks)

@@ -49,6 +49,14 @@ class GarbageIn(HereQuestion):
 
 
 @dataclass(frozen=True, slots=True)
+class ParentFor(HereQuestion):
+    """Which backup of this VM a new one is compared with; `disks` are (node, capacity in bytes)."""
+
+    vm_id: str
+    disks: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveGarbage(Here):
     """Remove exactly the garbage that was looked at; `digest` is over its names and sizes."""
 
@@ -84,16 +92,32 @@ class BeginBackup(Here):
 
 @dataclass(frozen=True, slots=True)
 class DiskInto(Stream):
-    """The host reader's stream of one disk, into the open backup."""
+    """The host reader's stream of one disk, into the open backup.
+
+    `parent` is the backup that the host compares it with; None if everything is read into it.
+    """
 
     index: int
     node: str
     file_name: str
     capacity_bytes: int
     descriptor: str
+    parent: str | None = None
 
     def shown(self) -> str:
-        return f"disk {self.index} ({self.node}, {self.capacity_bytes} bytes) of the backup"
+        compared = f", compared with backup {self.parent}" if self.parent else ""
+        return f"disk {self.index} ({self.node}, {self.capacity_bytes} bytes) of the backup{compared}"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDigests(Stream):
+    """The block digests of the parent of a disk that is being read: what need not be sent again."""
+
+    index: int
+    parent: str
+
+    def shown(self) -> str:
+        return f"block digests of backup {self.parent}, for comparing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +144,7 @@ class CommitBackup(Here):
     kind: str
     consistency: str
     not_included: tuple[tuple[str, str], ...]
+    parent: str | None = None
 
     def shown(self) -> str:
         missing = f", {len(self.not_included)} thing(s) not included" if self.not_included else ""

@@ -9,12 +9,15 @@ with standard input `LENGTH\\n`, the program (`agent_stdin`), then the mode's pa
 | MODE | ARGS | payload | standard output |
 | --- | --- | --- | --- |
 | read | CAPACITY BLOCK all\\|holes | nothing or `resume_payload` | wire stream (`wire`) of non-zero blocks |
+| read | CAPACITY BLOCK all\\|holes changed | `resume_payload`, `known_payload` | … of blocks that changed |
 | write | CAPACITY | a wire stream | one JSON line: `{"capacity":…,"frames":…,"written":…}` |
 | compare | CAPACITY BLOCK | `compare_payload` | one JSON line: `{"blocks":…,"different":…,"first":[…]}` |
 
 PATH is a flat extent, sizes are in bytes. All refuse a file that is not exactly CAPACITY bytes
 long, and end with a non-zero status and one line on standard error when anything is wrong; compare
-ends with status 3 when blocks differ. `holes` believes the file system about where nothing was
+ends with status 3 when blocks differ. Digests are taken from standard input in step with the disk, never
+all at once; `changed` sends a block if its digest is another than the given one, and a frame of zeros if
+the block is zero now and was not. `holes` believes the file system about where nothing was
 ever written; `all` reads everything. `write` only overwrites inside an existing file, and syncs.
 
 A connection cut while the program itself was arriving can leave a prefix of it, which defines
@@ -26,10 +29,11 @@ shell section).
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from ceso_mcp.backup.sums import Sums
+from ceso_mcp.backup.sums import DIGEST_BYTES, Sums
 from ceso_mcp.errors import Unreadable
 
 Mode = Literal["read", "write", "compare"]
@@ -79,53 +83,68 @@ def run(main):
 _READ = r"""
 def extents(fd, size, how, p):
     if how != 'holes':
-        yield p, size
+        yield p, size, True
         return
     while p < size:
         try:
             d = os.lseek(fd, p, os.SEEK_DATA)
         except OSError as e:
-            if e.errno == 6:
-                return
-            raise
+            if e.errno != 6:
+                raise
+            yield p, size, False
+            return
         h = os.lseek(fd, d, os.SEEK_HOLE)
         d, h = max(p, d - d % STEP), min(size, -(-h // STEP) * STEP)
+        if d > p:
+            yield p, d, False
         if h > d:
-            yield d, h
+            yield d, h, True
         p = h
 
 def main():
     global STEP
     fd, size = disk(os.O_RDONLY)
-    block, how = int(sys.argv[4]), sys.argv[5]
-    if how not in ('all', 'holes'):
-        fail('all or holes')
+    block, how, compare = int(sys.argv[4]), sys.argv[5], sys.argv[6:] == ['changed']
+    if how not in ('all', 'holes') or sys.argv[6:] and not compare:
+        fail('all or holes, and changed or nothing')
     since = int(i.readline() or 0)
     if since % block and since != size or since > size:
         fail('the offset to go on from is no block of the disk')
-    frame = max(1 << 20, block)
-    STEP = max(4 << 20, frame)
-    zeros, big = bytes(block), bytes(STEP)
+    key = take(16) if compare else b''
+    # One frame at a time: what was just read is still in the processor's cache when it is looked at.
+    STEP = max(1 << 20, block)
+    zeros, big, zero = bytes(block), bytes(STEP), bytes(16)
     out, sent = sys.stdout.buffer.write, 0
-    for off, end in extents(fd, size, how, since):
+    def made(part):
+        return hashlib.blake2b(part, digest_size=16, key=key).digest()
+    for off, end, data in extents(fd, size, how, since):
         while off < end:
-            b = at(fd, off, min(STEP, end - off))
-            n = len(b)
-            if b == big:
+            n = min(STEP, end - off)
+            old = take(16 * -(-n // block)) if compare else b''
+            b = at(fd, off, n) if data else big[:n]
+            if b == big and not old.strip(b'\0'):
                 off += n
                 continue
-            view = memoryview(b)
-            for f in range(0, n, frame):
-                stop, first = min(f + frame, n), -1
-                for k in range(f, stop + block, block):
-                    if k < stop and not b.startswith(zeros[:min(block, n - k)], k):
-                        if first < 0:
-                            first = k
-                    elif first >= 0:
-                        k = min(k, stop)
-                        out(HEAD.pack(1, off + first, k - first))
-                        out(view[first:k])
-                        sent, first = sent + 1, -1
+            view, first, last = memoryview(b), 0, None
+            for k in range(0, n + block, block):
+                kind = None
+                if k < n:
+                    z = b.startswith(zeros[:min(block, n - k)], k)
+                    if compare:
+                        was = old[k // block * 16:k // block * 16 + 16]
+                        if z:
+                            kind = 0 if was != zero else None
+                        elif was == zero or made(view[k:k + block]) != was:
+                            kind = 1
+                    elif not z:
+                        kind = 1
+                if kind != last:
+                    if last is not None:
+                        out(HEAD.pack(last, off + first, min(k, n) - first))
+                        if last:
+                            out(view[first:min(k, n)])
+                        sent += 1
+                    first, last = k, kind
             off += n
     out(HEAD.pack(255, size, sent))
     sys.stdout.buffer.flush()
@@ -135,20 +154,20 @@ run(main)
 _WRITE = r"""
 def main():
     fd, size = disk(os.O_RDWR)
-    reached = frames = written = 0
+    frames = written = 0
     while True:
         kind, off, n = HEAD.unpack(take(13))
         if kind == 255:
             break
         if kind != 1 or not 0 < n <= 16 << 20:
             fail('the input is not a disk stream')
-        if off < reached or off + n > size:
-            fail('a frame lies outside the disk or out of order')
+        if off + n > size:
+            fail('a frame lies outside the disk')
         view = memoryview(take(n))
         while view:
             done = os.pwrite(fd, view, off)
             view, off = view[done:], off + done
-        reached, frames, written = off, frames + 1, written + n
+        frames, written = frames + 1, written + n
     if (off, n) != (size, frames):
         fail('the end of the stream does not fit what came')
     os.fsync(fd)
@@ -208,6 +227,15 @@ def agent_stdin(mode: Mode) -> bytes:
 def resume_payload(offset: int) -> bytes:
     """The payload of read that lets it begin at a byte of the disk, a block border, not at 0."""
     return b"%d\n" % offset
+
+
+def known_payload(key: bytes, digests: bytes | bytearray, first_block: int) -> Iterator[bytes]:
+    """What follows `resume_payload` for read with `changed`, in pieces: the key, then the digests of
+    the blocks from `first_block` on, which is the one that the resumed reading begins with."""
+    yield key
+    view = memoryview(digests)
+    for start in range(first_block * DIGEST_BYTES, len(view), 1 << 18):
+        yield bytes(view[start : start + (1 << 18)])
 
 
 def compare_payload(sums: Sums) -> bytes:

@@ -94,6 +94,13 @@ class BlockMap:
             found[pack].append(index)
         return found
 
+    def live_bytes(self, packs: int) -> list[int]:
+        """For each of `packs` packs, how many of its raw bytes the map uses."""
+        live = [0] * packs
+        for length, pack in zip(self._numbers[1::4], self._numbers[2::4], strict=True):
+            live[pack] += length
+        return live
+
     @classmethod
     def parse(
         cls, content: bytes, *, capacity_bytes: int, block_bytes: int, pack_raw_bytes: Sequence[int]

@@ -20,6 +20,9 @@ from ceso_mcp.errors import InvalidArguments, Unreadable
 DIGEST_BYTES = 16
 KEY_BYTES = 16
 ZERO_DIGEST = bytes(DIGEST_BYTES)
+UNKNOWN_DIGEST = b"\xff" * DIGEST_BYTES
+"""Stands for no block at all: told to the host's reader, it makes it send the block whatever it holds."""
+
 SECTOR_BYTES = 512
 LARGEST_DISK_BYTES = 64 << 40
 

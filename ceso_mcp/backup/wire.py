@@ -2,12 +2,14 @@
 
 Frames of a 13-byte head (big-endian: type 8 bit, offset 64 bit, length 32 bit) and a body:
 
+    type 0    zeros: the `length` bytes of the disk from `offset` on are zero; there is no body
     type 1    data: `length` bytes of the disk from `offset` on
-    type 255  end: `offset` = bytes of the disk accounted for, `length` = number of data frames sent
+    type 255  end: `offset` = bytes of the disk accounted for, `length` = number of frames before this one
 
-Data frames come in disk order, start on a block border and hold whole blocks (the last block of
-a disk may be short); what no frame holds is zero. The same stream that the host's reader sends
-can be fed to the host's writer. Without the end frame a stream is short.
+Frames start on a block border and hold whole blocks (the last block of a disk may be short). From
+the host they come in disk order. What no frame holds is zero, or as it was if the host was told what
+was there before; only then are there frames of zeros. To the host's writer, which takes data frames
+only, they go in any order: a backup is read pack by pack. Without the end frame a stream is short.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from collections.abc import Iterator
 from ceso_mcp.errors import Unreadable
 
 HEAD = struct.Struct(">BQI")
+ZEROS = 0
 DATA = 1
 END = 255
 LARGEST_FRAME_BYTES = 16 << 20
@@ -29,18 +32,23 @@ def data_head(offset: int, length: int) -> bytes:
     return HEAD.pack(DATA, offset, length)
 
 
-def end_frame(accounted_bytes: int, data_frames: int) -> bytes:
-    return HEAD.pack(END, accounted_bytes, data_frames)
+def zeros_head(offset: int, length: int) -> bytes:
+    """A frame of zeros; it has no body."""
+    return HEAD.pack(ZEROS, offset, length)
 
 
-def frame_offset(chunk: bytes) -> int | None:
-    """Where on the disk the data frame begins that `chunk` begins with; None for an end frame."""
-    kind, offset, _ = HEAD.unpack_from(chunk)
-    return int(offset) if kind == DATA else None
+def end_frame(accounted_bytes: int, frames: int) -> bytes:
+    return HEAD.pack(END, accounted_bytes, frames)
+
+
+def frame_data_bytes(chunk: bytes) -> int:
+    """How much data the frame holds that `chunk` begins with; 0 for an end frame."""
+    kind, _, length = HEAD.unpack_from(chunk)
+    return int(length) if kind == DATA else 0
 
 
 class WireDecoder:
-    """Reads a wire stream that arrives in pieces of any size.
+    """Reads a wire stream in disk order that arrives in pieces of any size.
 
     Raises Unreadable for anything that is not a frame of a disk with this capacity and block size.
     After the stream, `complete` says whether the end frame came and its counts fit.
@@ -59,7 +67,7 @@ class WireDecoder:
         self._end: tuple[int, int] | None = None
 
     def feed(self, chunk: bytes) -> Iterator[tuple[int, bytes]]:
-        """Take the next piece; yields (offset, data) of every data frame that it completes.
+        """Take the next piece; yields (offset, data) of every frame that it completes, zeros too.
 
         The iterator must be exhausted before the next piece.
         """
@@ -71,8 +79,8 @@ class WireDecoder:
                 need = HEAD.size - len(self._head)
                 self._head += chunk[at : at + need]
                 at += need
-                if len(self._head) == HEAD.size:
-                    self._start_frame()
+                if len(self._head) == HEAD.size and self._start_frame():
+                    yield self._ended(bytes(self._missing))
                 continue
             part = chunk[at : at + self._missing]
             at += len(part)
@@ -81,9 +89,13 @@ class WireDecoder:
             if not self._missing:
                 body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
                 self._body = []
-                self._frames += 1
-                self._whole = self._reached
-                yield self._offset, body
+                yield self._ended(body)
+
+    def _ended(self, body: bytes) -> tuple[int, bytes]:
+        self._missing = 0
+        self._frames += 1
+        self._whole = self._reached
+        return self._offset, body
 
     def resume(self) -> int:
         """The stream broke and another one follows, from the returned offset on: the end of the last
@@ -92,24 +104,26 @@ class WireDecoder:
         self._reached, self._frames, self._end = self._whole, 0, None
         return self._whole
 
-    def _start_frame(self) -> None:
+    def _start_frame(self) -> bool:
+        """Take the head that is complete; whether it is a whole frame by itself, one of zeros."""
         kind, offset, length = HEAD.unpack(self._head)
         if kind == END:
             self._end = (offset, length)
-            return
-        if kind != DATA:
+            return False
+        if kind not in (ZEROS, DATA):
             raise Unreadable(_WHAT, "a frame is of no known type", line=self._head.hex())
         self._head = b""
         if not 0 < length <= LARGEST_FRAME_BYTES:
-            raise Unreadable(_WHAT, f"a data frame of {length} bytes")
+            raise Unreadable(_WHAT, f"a frame of {length} bytes")
         if offset < self._reached:
-            raise Unreadable(_WHAT, f"a data frame goes back to offset {offset}")
+            raise Unreadable(_WHAT, f"a frame goes back to offset {offset}")
         if offset + length > self._capacity_bytes:
-            raise Unreadable(_WHAT, f"a data frame ends beyond the disk, at {offset + length}")
+            raise Unreadable(_WHAT, f"a frame ends beyond the disk, at {offset + length}")
         ends_disk = offset + length == self._capacity_bytes
         if offset % self._block_bytes or (length % self._block_bytes and not ends_disk):
-            raise Unreadable(_WHAT, f"a data frame at {offset} is not made of whole blocks")
+            raise Unreadable(_WHAT, f"a frame at {offset} is not made of whole blocks")
         self._offset, self._missing, self._reached = offset, length, offset + length
+        return bool(kind == ZEROS)
 
     @property
     def complete(self) -> bool:

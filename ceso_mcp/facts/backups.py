@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ceso_mcp.backup.actions import AllBackups, FileOf, GarbageIn, ManifestOf, RepositoryState, VerificationOf
+from ceso_mcp.backup.actions import (
+    AllBackups,
+    FileOf,
+    GarbageIn,
+    ManifestOf,
+    ParentFor,
+    RepositoryState,
+    VerificationOf,
+)
 from ceso_mcp.fact import Fact, Reading
 
 
@@ -68,3 +76,15 @@ class Garbage(Fact[Any]):
     def reading(self) -> Reading[Any]:
         (found,) = yield [GarbageIn()]
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Parent(Fact[Any]):
+    """What a new backup of a VM is compared with (`repository.parent.Choice`); `disks` are (node, bytes)."""
+
+    vm_id: str
+    disks: tuple[tuple[str, int], ...]
+
+    def reading(self) -> Reading[Any]:
+        (choice,) = yield [ParentFor(self.vm_id, self.disks)]
+        return choice

@@ -9,23 +9,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ceso_mcp.backup.actions import DiskInto
+from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.esxi.vmx import VmxDisk
-from ceso_mcp.facts.storage import Disk
+from ceso_mcp.fact import Facts
+from ceso_mcp.facts.inventory import Vm
+from ceso_mcp.facts.storage import Disk, DiskAt
 from ceso_mcp.plan import Recheck, Step, Undo
 from ceso_mcp.recipes.disks import copy_disk, delete_disk
 from ceso_mcp.recipes.place import is_gone, is_there, remove_marks, removed
 from ceso_mcp.recipes.transfer import read_disk
 from ceso_mcp.shell import sh
 
+LONGEST_CHAIN = 31
+"""A snapshot more is the 32nd, the last that ESXi supports (fact sheet vmkfstools §6)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One disk on its way into a backup: where it hangs on the VM, and its links as they are."""
+    """One disk on its way into a backup: where it hangs on the VM, and its links as they are.
+
+    `parent` is the backup that it is compared with on the host, if there is one.
+    """
 
     index: int
     node: VmxDisk
     disk: Disk
+    parent: str | None = None
 
     @property
     def is_plain(self) -> bool:
@@ -42,7 +52,38 @@ class Reading:
             file_name=base.path.name,
             capacity_bytes=self.disk.capacity_bytes,
             descriptor=base.descriptor.render(),
+            parent=self.parent,
         )
+
+
+async def readings_of(facts: Facts, vm: Vm, *, live: bool) -> tuple[list[Reading], list[tuple[str, str]]]:
+    """The disks that can be read, and (what, why) for each that cannot."""
+    found: list[Reading] = []
+    missing: list[tuple[str, str]] = []
+    for node, path in zip(vm.readable.disks(), vm.disk_paths(), strict=True):
+        what, mode = f"disk {node.node}", (node.mode or "").lower()
+        if (node.sharing or "").lower() == "multi-writer":
+            missing.append((what, "other VMs may write to it at the same time"))
+            continue
+        if live and mode.startswith("independent"):
+            missing.append((what, "it is independent, so no snapshot holds it; back it up cold"))
+            continue
+        disk = await facts.read(DiskAt(path))
+        if any(link.descriptor.encrypted for link in disk.links):
+            missing.append((what, "it is encrypted"))
+        elif any(link.descriptor.is_rdm for link in disk.links):
+            missing.append((what, "it is a raw device mapping"))
+        elif live and len(disk.links) > LONGEST_CHAIN:
+            raise Refused(
+                f"{what} stands on {len(disk.links) - 1} snapshots; another one may be too many",
+                code="too_many_snapshots",
+                hint="remove some of them first",
+            )
+        else:
+            found.append(Reading(len(found), node, disk))
+    if not found:
+        raise Refused(f"{vm.name!r} has no disk that can be backed up", code="no_disk")
+    return found, missing
 
 
 def directly(reading: Reading) -> list[Step]:

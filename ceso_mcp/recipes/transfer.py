@@ -6,7 +6,7 @@ part of the plan, and so of what the confirm token is bound to.
 
 from __future__ import annotations
 
-from ceso_mcp.backup.actions import DigestsFrom, DiskFrom, DiskInto, FileFrom, FileInto
+from ceso_mcp.backup.actions import DigestsFrom, DiskFrom, DiskInto, FileFrom, FileInto, KnownDigests
 from ceso_mcp.backup.agents import LOADER, Mode, agent_stdin, parse_compare_result, parse_write_result
 from ceso_mcp.backup.sums import block_bytes_for
 from ceso_mcp.errors import StepFailed
@@ -20,15 +20,19 @@ STREAM_TIMEOUT_S = 24 * 3600.0
 
 
 def read_disk(flat: DatastorePath, into: DiskInto, expected_bytes: int) -> Step:
-    """Stream every block of a flat extent that is not zero into the open backup."""
+    """Stream a flat extent into the open backup: every block that is not zero, or, if the disk has a
+    parent, those that differ from it, which nobody can say beforehand how many they are."""
+    block_bytes = block_bytes_for(into.capacity_bytes)
+    compared = ["changed"] if into.parent else []
     return Step(
-        f"read disk {into.index} ({into.node})",
-        _agent("read", flat, into.capacity_bytes, block_bytes_for(into.capacity_bytes), "all"),
+        f"read disk {into.index} ({into.node})" + (", what changed" if compared else ""),
+        _agent("read", flat, into.capacity_bytes, block_bytes, "all", *compared),
         stdin=Text.of(agent_stdin("read").decode()),
+        feed=KnownDigests(into.index, into.parent) if into.parent else None,
         into=into,
         reads_only=True,
         timeout_s=STREAM_TIMEOUT_S,
-        bytes_expected=expected_bytes or None,
+        bytes_expected=None if compared else expected_bytes or None,
     )
 
 

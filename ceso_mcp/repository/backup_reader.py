@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
 from typing import TypeVar
 
 from ceso_mcp.backup.block_map import BlockMap, Piece, Run, pieces, unmapped_data
@@ -61,17 +60,17 @@ class BackupReader:
             raise InvalidArguments(f"backup {self.manifest.id} has no disk {index}")
         return disk
 
-    def part(self, part: StoredObject, limit_bytes: int) -> bytes:
-        """The content of an object of the backup's own folder."""
+    def part(self, part: StoredObject, limit_bytes: int, *, for_index: bool = False) -> bytes:
+        """The content of an object of the backup's own folder; `for_index` if it is a map or digests."""
         stored = self._store.fetch(self.manifest.backup_id.object(part.object), part.sha256, part.bytes)
-        return seal.inflate(self._store.unseal(stored), limit_bytes)
+        return seal.inflate(self._store.unseal(stored, for_index=for_index), limit_bytes)
 
     def block_map(self, index: int) -> BlockMap:
         """Where the data of disk `index` lies."""
         disk = self.disk_record(index)
         return _readable(
             lambda: BlockMap.parse(
-                self.part(disk.map, _MAP_LIMIT_BYTES),
+                self.part(disk.map, _MAP_LIMIT_BYTES, for_index=True),
                 capacity_bytes=disk.capacity_bytes,
                 block_bytes=disk.block_bytes,
                 pack_raw_bytes=[pack.raw_bytes for pack in disk.packs],
@@ -82,7 +81,7 @@ class BackupReader:
         """The block size, key and digests of disk `index`: what a comparison on the host needs."""
         disk = self.disk_record(index)
         limit = block_count(disk.capacity_bytes, disk.block_bytes) * DIGEST_BYTES + _SLACK_BYTES
-        sums = _readable(lambda: Sums.parse(self.part(disk.sums, limit)))
+        sums = _readable(lambda: Sums.parse(self.part(disk.sums, limit, for_index=True)))
         if sums.capacity_bytes != disk.capacity_bytes:
             raise RepositoryFault(f"the digests are of another disk than disk {index}", code="damaged")
         return sums
@@ -96,9 +95,10 @@ class BackupReader:
         for at in range(0, len(sums.digests), 1 << 20):
             yield sums.digests[at : at + (1 << 20)]
 
-    def disk_stream(self, index: int, *, program: bytes = b"", start: int = 0) -> Iterator[bytes]:
-        """`program`, then the wire stream of disk `index` for the host's writer: every non-zero run
-        that does not end before byte `start`. Each data frame is a chunk of its own.
+    def disk_stream(self, index: int, *, program: bytes = b"", skip_bytes: int = 0) -> Iterator[bytes]:
+        """`program`, then the wire stream of disk `index` for the host's writer: every non-zero run, but
+        for the first `skip_bytes` of data that the whole stream begins with. Each data frame is a
+        chunk of its own. Frames come pack by pack, in disk order within one, and always the same.
 
         Each block's digest is checked before it leaves. On damage the stream breaks off with
         RepositoryFault `damaged` and has no end frame, so the host's writer fails too.
@@ -114,16 +114,15 @@ class BackupReader:
             yield program
         sent = 0
         with ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2))) as pool:
-            for chunk in _in_order(self._jobs(pool, disk, block_map, sums, start)):
+            for chunk in _in_order(self._jobs(pool, disk, block_map, sums, skip_bytes)):
                 sent += 1
                 yield chunk
         yield end_frame(disk.capacity_bytes, sent)
 
     def _jobs(
-        self, pool: ThreadPoolExecutor, disk: DiskRecord, block_map: BlockMap, sums: Sums, start: int
+        self, pool: ThreadPoolExecutor, disk: DiskRecord, block_map: BlockMap, sums: Sums, skip_bytes: int
     ) -> Iterator[tuple[int, Future[bytes]]]:
-        wanted = (run for run in block_map if run.offset + run.length > start)
-        groups = ((number, list(runs)) for number, runs in groupby(wanted, key=lambda run: run.pack))
+        groups = _by_pack(block_map, len(disk.packs), skip_bytes)
         for pack, runs in self.packs_ahead(disk, groups):
             for run in runs:
                 cut = _readable(partial(_cut, pack, run, disk.block_bytes))
@@ -180,6 +179,23 @@ class BackupReader:
         if {name: hashlib.sha256(data).hexdigest() for name, data in found.items()} != said:
             raise RepositoryFault("the kept files are not those in the manifest", code="damaged")
         return found
+
+
+def _by_pack(block_map: BlockMap, packs: int, skip_bytes: int) -> Iterator[tuple[int, list[Run]]]:
+    """(pack, its runs in disk order) for each pack that is used, without the first `skip_bytes`.
+
+    In disk order a disk of many small changes would open the same packs over and over.
+    """
+    for number, indexes in enumerate(block_map.by_pack(packs)):
+        runs = []
+        for run in map(block_map.__getitem__, indexes):
+            left_out = min(run.length, skip_bytes)
+            skip_bytes -= left_out
+            if left_out < run.length:
+                length = run.length - left_out
+                runs.append(Run(run.offset + left_out, length, run.pack, run.raw_offset + left_out))
+        if runs:
+            yield number, runs
 
 
 def _readable(read: Callable[[], T]) -> T:

@@ -27,12 +27,13 @@ from ceso_mcp.backup.manifest import (
     VmRecord,
     stored_sizes,
 )
-from ceso_mcp.backup.names import FILES, MANIFEST, BackupId, kept_file_name
+from ceso_mcp.backup.names import FILES, MANIFEST, PACKS, BackupId, kept_file_name
 from ceso_mcp.backup.sums import KEY_BYTES, block_bytes_for
 from ceso_mcp.errors import InvalidArguments, RepositoryFault
 from ceso_mcp.repository import seal
 from ceso_mcp.repository.disk_writer import DiskFacts, DiskWriter, Workers
 from ceso_mcp.repository.lock import RepositoryLock
+from ceso_mcp.repository.parent import ParentDisk
 from ceso_mcp.repository.store import Store
 
 FILES_LIMIT_BYTES = 64 << 20
@@ -51,6 +52,7 @@ class BackupWriter:
         self._disks: dict[int, DiskWriter] = {}
         self._files: dict[str, bytes] = {}
         self._new_packs: list[PackRef] = []
+        self._added_bytes = 0
         self._guard = threading.Lock()
         self._open = True
         self._lock = RepositoryLock(store.target, "backup")
@@ -75,20 +77,31 @@ class BackupWriter:
         self.abandon()
 
     def disk(
-        self, index: int, *, node: str, file_name: str, capacity_bytes: int, descriptor: str
+        self,
+        index: int,
+        *,
+        node: str,
+        file_name: str,
+        capacity_bytes: int,
+        descriptor: str,
+        parent: ParentDisk | None = None,
     ) -> DiskWriter:
         """Begin disk `index`; several may be open at once.
 
-        `node` is its place (`scsi0:0`), `descriptor` the text of its VMDK descriptor. Raises
-        InvalidArguments for a repeated index or a capacity that no disk has.
+        `node` is its place (`scsi0:0`), `descriptor` the text of its VMDK descriptor; `parent` what
+        the host compares it with, if it sends only what changed. Raises InvalidArguments for a
+        repeated index, a capacity that no disk has, or a parent of another size.
         """
         self._require_open()
         block_bytes_for(capacity_bytes)
         if index in self._disks or not 0 <= index < 1000:
             raise InvalidArguments(f"disk {index} was begun before, or is not a number from 0 to 999")
+        if parent is not None and parent.record.capacity_bytes != capacity_bytes:
+            raise InvalidArguments(f"disk {index} has another size than the one it is compared with")
         facts = DiskFacts(index, _clean(node), _clean(file_name), capacity_bytes, _clean(descriptor))
-        key = os.urandom(KEY_BYTES)
-        writer = DiskWriter(self._store, self.backup_id, facts, key, self._workers, self._note_pack)
+        # Digests can be compared only if they were made with the same key.
+        key = os.urandom(KEY_BYTES) if parent is None else parent.key
+        writer = DiskWriter(self._store, self.backup_id, facts, key, self._workers, self._note_pack, parent)
         self._disks[index] = writer
         return writer
 
@@ -136,11 +149,7 @@ class BackupWriter:
         self._require_open()
         disks = self._finished_disks()
         files = self._store_files()
-        for name, size_bytes in self._named_objects(disks, files):
-            if not self._store.target.exists(name) or self._store.target.size(name) != size_bytes:
-                raise RepositoryFault(
-                    f"{name} has gone from the repository during the backup", code="damaged"
-                )
+        self._look_up(self._named_objects(disks, files))
         sizes = stored_sizes(disks, files)
         records = tuple(_file_record(name, data) for name, data in self._files.items())
         manifest = Manifest(
@@ -182,6 +191,27 @@ class BackupWriter:
             self._lock.require()
         self._close()
         return manifest
+
+    @property
+    def added_bytes(self) -> int:
+        """What the committed backup added to the repository, in bytes: what was not there before."""
+        return self._added_bytes
+
+    def _look_up(self, named: dict[str, int]) -> None:
+        """See that all objects are there, old ones too, by one listing of each place."""
+        target = self._store.target
+        found = {entry.name: entry.size_bytes for entry in target.list(self.backup_id.folder)}
+        found |= self._store.sizes(set(named))
+        for name, size_bytes in named.items():
+            if found.get(name) != size_bytes:
+                raise RepositoryFault(
+                    f"{name} has gone from the repository during the backup, or is damaged",
+                    code="damaged",
+                    hint="back up again: what is missing is then sent again",
+                )
+        new = {self._store.pack_name(pack) for pack in self._new_packs}
+        parts = (size for name, size in named.items() if not name.startswith(f"{PACKS}/") or name in new)
+        self._added_bytes = sum(parts)
 
     def abandon(self) -> None:
         """Give up: remove what this backup stored, and the lock. Does nothing after a commit.
@@ -239,12 +269,10 @@ class BackupWriter:
         compressed = [deflater.compress(archive.getvalue()), deflater.flush()]
         return self._store.put_part(self.backup_id.folder, FILES, compressed)
 
-    def _named_objects(
-        self, disks: Sequence[DiskRecord], files: StoredObject | None
-    ) -> list[tuple[str, int]]:
+    def _named_objects(self, disks: Sequence[DiskRecord], files: StoredObject | None) -> dict[str, int]:
         parts = [part for disk in disks for part in (disk.map, disk.sums)] + ([files] if files else [])
         packs = {self._store.pack_name(pack): pack.stored_bytes for disk in disks for pack in disk.packs}
-        return [(self.backup_id.object(part.object), part.bytes) for part in parts] + list(packs.items())
+        return {self.backup_id.object(part.object): part.bytes for part in parts} | packs
 
 
 def _file_record(name: str, data: bytes) -> FileRecord:

@@ -4,43 +4,40 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from ceso_mcp.backup.block_map import MapWriter, Run
+from ceso_mcp.backup.block_map import Run
 from ceso_mcp.backup.framing import Framer
 from ceso_mcp.backup.manifest import DiskRecord, PackRef
 from ceso_mcp.backup.names import BackupId
 from ceso_mcp.backup.pack import seek_table
-from ceso_mcp.backup.sums import (
-    DIGEST_BYTES,
-    block_bytes_for,
-    block_count,
-    frame_bytes_for,
-    header,
-    run_digests,
-)
+from ceso_mcp.backup.sums import block_bytes_for, frame_bytes_for, run_digests
 from ceso_mcp.backup.wire import WireDecoder
-from ceso_mcp.errors import RepositoryFault
+from ceso_mcp.errors import InvalidArguments, RepositoryFault
 from ceso_mcp.repository import seal
+from ceso_mcp.repository.disk_index import DiskIndex
+from ceso_mcp.repository.parent import ParentDisk
 from ceso_mcp.repository.store import Store
 
 IN_FLIGHT_BYTES = 12 << 20
 """Raw data that may be with the compressing threads, or wait behind a frame that is."""
 
-_ZERO_PIECE = bytes(1 << 16)
-
 
 @dataclass(frozen=True, slots=True)
 class DiskStats:
-    """What became of a disk. Sizes in bytes; `stored_bytes` counts packs, map and digests."""
+    """What became of a disk. Sizes in bytes; `stored_bytes` counts packs, map and digests.
+
+    `received_bytes` is what the host sent, frames and all.
+    """
 
     index: int
     capacity_bytes: int
     data_bytes: int
     stored_bytes: int
     packs: int
+    received_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +64,8 @@ class DiskWriter:
 
     Memory stays the same for any disk: the frames being compressed, one open pack, one being
     stored, and 16 bytes per block. `feed` blocks when those are full.
+
+    With a `parent`, what the host did not send is as it is there; the map names the parent's packs.
     """
 
     def __init__(
@@ -77,6 +76,7 @@ class DiskWriter:
         key: bytes,
         workers: Workers,
         on_pack: Callable[[PackRef, bool], None],
+        parent: ParentDisk | None = None,
     ) -> None:
         self._store = store
         self._folder = backup_id.folder
@@ -93,14 +93,12 @@ class DiskWriter:
         self._pack: list[bytes] = []
         self._frames: list[tuple[int, int]] = []
         self._pack_bytes = self._pack_raw_bytes = 0
-        self._storing: Future[tuple[PackRef, bool]] | None = None
-        self._packs: list[PackRef] = []
-        self._map = _Part(seal.deflater())
-        self._runs = MapWriter()
-        self._sums = _Part(seal.deflater())
-        self._sums.add(header(disk.capacity_bytes, self._block_bytes, key))
-        self._blocks_done = 0
-        self._data_bytes = 0
+        self._storing: tuple[int, Future[tuple[PackRef, bool]]] | None = None
+        self._open_pack: int | None = None
+        self._index = DiskIndex(disk.capacity_bytes, self._block_bytes, key, parent)
+        self._parent = parent
+        self._asked_from = 0
+        self._received_bytes = 0
         self._guard = threading.Lock()
         self._fault: BaseException | None = None
         self._record: DiskRecord | None = None
@@ -117,14 +115,23 @@ class DiskWriter:
         after that the disk can only be abandoned.
         """
         with self._guard, _Poison(self):
+            self._received_bytes += len(chunk)
             for offset, data in self._decoder.feed(chunk):
+                self._index.came(offset, len(data))
                 for start, run in self._framer.add(offset, data):
                     self._send(start, run)
 
     def resume(self) -> int:
         """The stream broke off and is read again; returns the byte of the disk it has to go on from."""
         with self._guard, _Poison(self):
-            return self._decoder.resume()
+            self._asked_from = self._decoder.resume()
+            return self._asked_from
+
+    def known_digests(self) -> Iterator[bytes]:
+        """What the host's reader is told of the parent, from where the disk is read on (`resume`)."""
+        if self._parent is None:
+            raise InvalidArguments(f"disk {self._disk.index} is compared with nothing")
+        return self._parent.payload(self._asked_from)
 
     def finish(self) -> DiskStats:
         """Store what is left, the map and the digests.
@@ -158,12 +165,9 @@ class DiskWriter:
         offset, length, job = self._compressing.popleft()
         frame, digests = job.result()
         self._in_flight_bytes -= length
-        run = Run(offset, length, len(self._packs) + (self._storing is not None), self._pack_raw_bytes)
-        self._map.add(self._runs.add(run))
-        self._skip_to(offset // self._block_bytes)
-        self._sums.add(digests)
-        self._blocks_done += len(digests) // DIGEST_BYTES
-        self._data_bytes += length
+        if self._open_pack is None:
+            self._open_pack = self._index.new_pack()
+        self._index.add(Run(offset, length, self._open_pack, self._pack_raw_bytes), digests)
         self._pack.append(frame)
         self._frames.append((len(frame), length))
         self._pack_bytes += len(frame)
@@ -172,39 +176,32 @@ class DiskWriter:
         if self._pack_bytes >= settings.pack_bytes or self._pack_raw_bytes >= settings.pack_raw_bytes:
             self._close_pack()
 
-    def _skip_to(self, block: int) -> None:
-        """Digests of the zero blocks up to `block`."""
-        missing = (block - self._blocks_done) * DIGEST_BYTES
-        self._blocks_done = block
-        while missing:
-            part = min(missing, len(_ZERO_PIECE))
-            self._sums.add(_ZERO_PIECE[:part])
-            missing -= part
-
     def _close_pack(self) -> None:
         self._await_pack()
-        if not self._pack:
+        if self._open_pack is None:
             return
         content = [*self._pack, seek_table(self._frames)]
         raw_bytes = self._pack_raw_bytes
         self._pack, self._frames = [], []
         self._pack_bytes = self._pack_raw_bytes = 0
-        self._storing = self._workers.store.submit(self._store.put_pack, content, raw_bytes)
+        storing = self._workers.store.submit(self._store.put_pack, content, raw_bytes)
+        self._storing, self._open_pack = (self._open_pack, storing), None
 
     def _await_pack(self) -> None:
         """Wait for the pack being stored: at most one is, so that memory is bounded."""
         if self._storing is not None:
-            pack, new = self._storing.result()
+            number, storing = self._storing
+            pack, new = storing.result()
             self._storing = None
-            self._packs.append(pack)
+            self._index.settle(number, pack)
             self._on_pack(pack, new)
 
     def _finish_parts(self) -> DiskStats:
         disk = self._disk
-        self._map.add(self._runs.finish())
-        self._skip_to(block_count(disk.capacity_bytes, self._block_bytes))
-        block_map = self._store.put_part(self._folder, f"disk-{disk.index}.map", self._map.finish())
-        sums = self._store.put_part(self._folder, f"disk-{disk.index}.sums", self._sums.finish())
+        map_content, sums_content, packs = self._index.finish()
+        folder, name = self._folder, f"disk-{disk.index}"
+        block_map = self._store.put_part(folder, f"{name}.map", map_content, for_index=True)
+        sums = self._store.put_part(folder, f"{name}.sums", sums_content, for_index=True)
         self._record = DiskRecord(
             index=disk.index,
             node=disk.node,
@@ -213,14 +210,20 @@ class DiskWriter:
             block_bytes=self._block_bytes,
             frame_bytes=self._frame_bytes,
             descriptor=disk.descriptor,
-            data_bytes=self._data_bytes,
+            data_bytes=self._index.data_bytes,
             map=block_map,
             sums=sums,
-            packs=tuple(self._packs),
+            packs=packs,
         )
-        stored = {pack.sha256: pack.stored_bytes for pack in self._packs}
-        stored_bytes = sum(stored.values()) + block_map.bytes + sums.bytes
-        return DiskStats(disk.index, disk.capacity_bytes, self._data_bytes, stored_bytes, len(self._packs))
+        stored = {pack.sha256: pack.stored_bytes for pack in packs}
+        return DiskStats(
+            index=disk.index,
+            capacity_bytes=disk.capacity_bytes,
+            data_bytes=self._index.data_bytes,
+            stored_bytes=sum(stored.values()) + block_map.bytes + sums.bytes,
+            packs=len(packs),
+            received_bytes=self._received_bytes,
+        )
 
     def wait_idle(self) -> None:
         """Drop what is waiting and wait for what is running: after this, nothing more is stored."""
@@ -231,7 +234,7 @@ class DiskWriter:
                 job.cancel()
             self._compressing.clear()
             if self._storing is not None:
-                storing, self._storing = self._storing, None
+                (_, storing), self._storing = self._storing, None
                 if storing.exception() is None:
                     self._on_pack(*storing.result())
 
@@ -251,23 +254,6 @@ class _Poison:
     def __exit__(self, kind: object, fault: BaseException | None, trace: object) -> None:
         if fault is not None:
             self._writer._fault = fault
-
-
-class _Part:
-    """An object that is compressed while it grows."""
-
-    def __init__(self, deflater: seal.Deflater) -> None:
-        self._deflater = deflater
-        self._pieces: list[bytes] = []
-
-    def add(self, content: bytes) -> None:
-        piece = self._deflater.compress(content)
-        if piece:
-            self._pieces.append(piece)
-
-    def finish(self) -> list[bytes]:
-        pieces, self._pieces = [*self._pieces, self._deflater.flush()], []
-        return pieces
 
 
 def _compressed(run: bytes, block_bytes: int, key: bytes) -> tuple[bytes, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -10,11 +11,13 @@ from ceso_mcp.backup import manifest_text
 from ceso_mcp.backup.manifest import Manifest
 from ceso_mcp.backup.names import BACKUPS, MANIFEST, BackupId
 from ceso_mcp.backup.pack import PACK_STORED_BYTES
-from ceso_mcp.errors import InvalidArguments, RepositoryFault, Unreadable
+from ceso_mcp.errors import ConfigFault, InvalidArguments, RepositoryFault, Unreadable
 from ceso_mcp.repository import seal
 from ceso_mcp.repository.backup_reader import BackupReader
 from ceso_mcp.repository.backup_writer import BackupWriter
 from ceso_mcp.repository.by_hand import RESTORE_SH, RESTORE_TXT
+from ceso_mcp.repository.index_key import index_key
+from ceso_mcp.repository.parent import Choice, ParentDisk, choose, parent_disk, same_disk
 from ceso_mcp.repository.prune import Garbage, Removed, garbage_of, prune
 from ceso_mcp.repository.store import SETTINGS, Settings, Store
 from ceso_mcp.repository.target import Target
@@ -55,16 +58,43 @@ class Repository:
         """The public keys everything is sealed to; none if the repository is not encrypted."""
         return self._store.settings.recipients
 
+    def use_index_key(self, folder: Path, *, make: bool = False) -> None:
+        """Let this machine read and write maps and digests with its own key (`repository.index_key`).
+
+        A repository that is not sealed needs none. Raises ConfigFault with `make`; for reading, a key
+        that cannot be used is like none, because restoring must not depend on it.
+        """
+        if self._store.sealed:
+            with contextlib.nullcontext() if make else contextlib.suppress(ConfigFault):
+                self._store.index_key = index_key(folder, self.id, make=make)
+
+    def parent_for(self, vm_id: str, disks: Sequence[tuple[str, int]]) -> Choice:
+        """What a new backup of a VM with `disks` is compared with (`repository.parent.choose`)."""
+        return choose(self._store, self.list(vm_id).manifests, disks)
+
+    def parent_disk(self, backup_id: BackupId | str, node: str, capacity_bytes: int) -> ParentDisk:
+        """The disk of an earlier backup to compare with (`repository.parent.parent_disk`).
+
+        Raises RepositoryFault `no_such_backup`, or `no_such_disk` if the backup has none like that.
+        """
+        manifest = self.manifest(backup_id)
+        index = same_disk(manifest, node, capacity_bytes)
+        if index is None:
+            raise RepositoryFault(
+                f"backup {backup_id} has no disk {node} of {capacity_bytes} bytes", code="no_such_disk"
+            )
+        return parent_disk(self._store, manifest, index)
+
     def writer(self, backup_id: BackupId | str) -> BackupWriter:
         """Begin a backup. Raises RepositoryFault `repository_locked` while another one is written."""
         if isinstance(backup_id, str):
             backup_id = BackupId.parse(backup_id)
         return BackupWriter(self._store, backup_id)
 
-    def list(self) -> Listing:
-        """Every backup that was committed. Reads no data and needs no key."""
+    def list(self, vm_id: str | None = None) -> Listing:
+        """Every backup that was committed, or those of one VM. Reads no data and needs no key."""
         manifests, damaged = [], []
-        for entry in self._target.list(BACKUPS):
+        for entry in self._target.list(BACKUPS if vm_id is None else f"{BACKUPS}/{vm_id}"):
             folder, _, name = entry.name.rpartition("/")
             if name != MANIFEST:
                 continue

@@ -65,6 +65,14 @@ def _recipient(text: str, place: int) -> Recipient:
         ) from None
 
 
+def new_identity() -> tuple[str, str]:
+    """A new age identity: its secret text and its public key."""
+    import pyrage
+
+    identity = pyrage.x25519.Identity.generate()
+    return str(identity), str(identity.to_public())
+
+
 def read_identities(identities: Sequence[str]) -> list[Identity]:
     """The identities in these texts. Raises RepositoryFault `wrong_identity` by position, not text."""
     import pyrage
@@ -92,18 +100,18 @@ def read_identities(identities: Sequence[str]) -> list[Identity]:
 class _Reader:
     """Hands out the pieces of a blob one after the other, without joining them."""
 
-    def __init__(self, content: Blob) -> None:
-        self._views = [memoryview(piece) for piece in content]
+    def __init__(self, content: list[bytes | bytearray | memoryview]) -> None:
+        self._content = content
         self._at = 0
 
     def read(self, size: int = -1) -> bytes:
-        while self._views and self._at >= len(self._views[0]):
-            self._views.pop(0)
+        while self._content and self._at >= len(self._content[0]):
+            self._content.pop(0)
             self._at = 0
-        if not self._views:
+        if not self._content:
             return b""
-        end = len(self._views[0]) if size < 0 else self._at + size
-        piece = bytes(self._views[0][self._at : end])
+        first = memoryview(self._content[0])
+        piece = bytes(first[self._at : len(first) if size < 0 else self._at + size])
         self._at += len(piece)
         return piece
 
@@ -120,15 +128,19 @@ class _Collector:
         pass
 
 
-def seal(content: Blob, recipients: Sequence[Recipient]) -> Blob:
-    """`content` encrypted to all recipients as one age file; with none, `content` itself."""
+def seal(content: Blob, recipients: Sequence[Recipient], *, consume: bool = False) -> Blob:
+    """`content` encrypted to all recipients as one age file; with none, `content` itself.
+
+    With `consume` a list loses its pieces while they are encrypted, so that no two copies are held.
+    """
     if not recipients:
         return content
     import pyrage
 
     pieces: list[bytes] = []
+    source = content if consume and isinstance(content, list) else list(content)
     # The streaming form: it makes no second copy of a pack and lets other threads run in between.
-    pyrage.encrypt_io(_Reader(content), _Collector(pieces.append), list(recipients))
+    pyrage.encrypt_io(_Reader(source), _Collector(pieces.append), list(recipients))
     return pieces
 
 

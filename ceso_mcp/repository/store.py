@@ -12,10 +12,11 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ceso_mcp.backup.manifest import PackRef, StoredObject
-from ceso_mcp.backup.names import pack_object
+from ceso_mcp.backup.names import PACKS, pack_object
 from ceso_mcp.backup.pack import PACK_RAW_BYTES, PACK_STORED_BYTES
 from ceso_mcp.errors import RepositoryFault
 from ceso_mcp.repository import seal
+from ceso_mcp.repository.index_key import IndexKey
 from ceso_mcp.repository.target import Blob, Target
 
 SETTINGS = "ceso-repo.json"
@@ -90,6 +91,8 @@ class Store:
         self.target = target
         self.settings = settings
         self._identities = seal.read_identities(identities) if identities else []
+        self.index_key: IndexKey | None = None
+        """This machine's key to maps and digests (`repository.index_key`), if it has one."""
 
     @property
     def sealed(self) -> bool:
@@ -113,9 +116,10 @@ class Store:
         """Try the recipients out; raises InvalidArguments before anything is read from a host."""
         _ = self._recipients
 
-    def put_part(self, folder: str, name: str, compressed: Blob) -> StoredObject:
-        """Seal and store an object of a backup's own folder."""
-        stored = seal.seal(compressed, self._recipients)
+    def put_part(self, folder: str, name: str, compressed: Blob, *, for_index: bool = False) -> StoredObject:
+        """Seal and store an object of a backup's own folder; `for_index` to this machine's key too."""
+        own = [self.index_key.recipient] if self.sealed and for_index and self.index_key else []
+        stored = seal.seal(compressed, [*self._recipients, *own])
         record = StoredObject(object=name + self.suffix, sha256=_sha256(stored), bytes=_size(stored))
         if not self.target.put(f"{folder}/{record.object}", stored):
             raise RepositoryFault(f"{folder}/{record.object} is there already", code="backup_exists")
@@ -125,9 +129,9 @@ class Store:
         """Seal and store a pack; also says whether it is new to the repository.
 
         One that is there already is compared byte for byte, and stored anew if it is damaged: a new
-        backup must not lean on a broken pack.
+        backup must not lean on a broken pack. A list of frames may be empty afterwards.
         """
-        stored = seal.seal(frames, self._recipients)
+        stored = seal.seal(frames, self._recipients, consume=True)
         pack = PackRef(_sha256(stored), _size(stored), raw_bytes)
         name = self.pack_name(pack)
         if self.target.put(name, stored):
@@ -153,9 +157,16 @@ class Store:
             raise RepositoryFault(f"{name} has been changed: its sha256 is wrong", code="damaged")
         return stored
 
-    def unseal(self, stored: bytes) -> bytes | bytearray:
-        """The compressed content of an object as stored."""
-        return seal.unseal(stored, self._identities) if self.sealed else stored
+    def unseal(self, stored: bytes, *, for_index: bool = False) -> bytes | bytearray:
+        """The compressed content of an object as stored; `for_index` if it is a map or digests."""
+        if not self.sealed:
+            return stored
+        own = [self.index_key.identity] if for_index and self.index_key else []
+        return seal.unseal(stored, [*own, *self._identities])
+
+    def sizes(self, names: set[str]) -> dict[str, int]:
+        """The stored sizes of those of these packs that are there, by one listing."""
+        return {e.name: e.size_bytes for e in self.target.list(PACKS) if e.name in names}
 
 
 def _size(content: Blob) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar, Literal
 
@@ -13,17 +14,17 @@ from ceso_mcp.backup.names import BackupId, vm_id
 from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.fact import Facts
-from ceso_mcp.facts.backups import Repository
+from ceso_mcp.facts.backups import Parent, Repository
 from ceso_mcp.facts.guest import SnapshotTree
 from ceso_mcp.facts.host import HostRelease
 from ceso_mcp.facts.inventory import Inventory, Vm
-from ceso_mcp.facts.storage import Datastores, DiskAt, HasProgram
+from ceso_mcp.facts.storage import Datastores, HasProgram
 from ceso_mcp.fields import DatastoreName, ExistingVm
 from ceso_mcp.operation import Change
 from ceso_mcp.plan import Capture, Estimate, Plan, Step
 from ceso_mcp.recipes.copying import nvram_of
 from ceso_mcp.recipes.downtime import power_on_again, shut_down
-from ceso_mcp.recipes.reading import Reading, TemporaryCopy, directly
+from ceso_mcp.recipes.reading import Reading, TemporaryCopy, directly, readings_of
 from ceso_mcp.recipes.snapshots import drop_snapshot, take_snapshot
 from ceso_mcp.recipes.transfer import note_times, read_file, unchanged
 from ceso_mcp.shell import Captured
@@ -32,8 +33,6 @@ How = Literal["auto", "hot", "restart", "cold"]
 DELTA_SHARE = 0.15
 DELTA_BYTES = 1 << 30
 """What may be written to a running VM's snapshot while it is there: a guess, with room to spare."""
-LONGEST_CHAIN = 31
-"""A snapshot more is the 32nd, the last that ESXi supports (fact sheet vmkfstools §6)."""
 
 
 class BackupVm(Change):
@@ -46,8 +45,9 @@ class BackupVm(Change):
     `restart` shuts the guest down for the moment of the snapshot instead. Snapshots that were there
     before stay as they are.
 
-    Only blocks that are not zero cross the network; they are compressed, sealed if the repository
-    is, and verified on the way. The backup is listed only once it is complete. What could not be
+    Only blocks that changed since the VM's last backup cross the network, or those that are not zero
+    if there is none to compare with; they are compressed and sealed if the repository is. Every
+    backup is complete by itself. The backup is listed only once it is complete. What could not be
     included (raw device mappings, shared disks) is named in it. Takes minutes to hours.
     """
 
@@ -63,6 +63,7 @@ class BackupVm(Change):
     temporary_datastore: DatastoreName | None = Field(
         None, description="where temporary copies of disks go; beside the VM if left out"
     )
+    read_all: bool = Field(False, description="read everything, comparing with no earlier backup")
 
     async def plan(self, facts: Facts) -> Plan:
         vm = (await facts.read(Inventory())).named(self.vm)
@@ -78,9 +79,10 @@ class BackupVm(Change):
             )
         if not python:
             raise Refused("the host has no python3 to read disks with", code="no_python")
-        readings, missing = await self._readings(facts, vm, live)
+        readings, missing = await readings_of(facts, vm, live=live)
         backup_id = str(BackupId(_identity(vm), datetime.fromisoformat(facts.fixed.now), facts.fixed.run_id))
-        size = sum(reading.disk.allocated_bytes for reading in readings)
+        parent, readings, why_full = await self._compared(facts, vm, readings)
+        size = sum(reading.disk.allocated_bytes for reading in readings if not reading.parent)
         if size > state.free_bytes:
             raise Refused(
                 f"the disks take {size / 2**30:.1f} GiB, the repository has "
@@ -108,6 +110,7 @@ class BackupVm(Change):
             kind="hot" if live and self.how != "restart" else "cold",
             consistency=self._consistency(live),
             not_included=tuple(missing),
+            parent=parent,
         )
         return Plan(
             title=f"back up VM {vm.name}" + (", which is on" if live else ""),
@@ -125,8 +128,12 @@ class BackupVm(Change):
                     if commit.consistency == "crash"
                     else ()
                 ),
+                *((f"Everything is read: {why_full}.",) if why_full and not parent else ()),
             ),
-            before_after=(("backups of this VM", "", f"one more, {backup_id}"),),
+            before_after=(
+                ("backups of this VM", "", f"one more, {backup_id}"),
+                *((("compared with", "", parent),) if parent else ()),
+            ),
             estimate=Estimate(copy_bytes=size),
             outcome={
                 "vm": vm.name,
@@ -137,6 +144,9 @@ class BackupVm(Change):
                 "not_included": tuple(f"{what}: {why}" for what, why in missing),
                 "data_bytes": Captured("data_bytes", number=True),
                 "stored_bytes": Captured("stored_bytes", number=True),
+                "compared_with": parent,
+                "received_bytes": Captured("received_bytes", number=True),
+                "added_bytes": Captured("added_bytes", number=True),
             },
         )
 
@@ -166,36 +176,19 @@ class BackupVm(Change):
             return "powered_off"
         return "filesystem" if self.quiesce else "crash"
 
-    async def _readings(
-        self, facts: Facts, vm: Vm, live: bool
-    ) -> tuple[list[Reading], list[tuple[str, str]]]:
-        """The disks that can be read, and (what, why) for each that cannot."""
-        found: list[Reading] = []
-        missing: list[tuple[str, str]] = []
-        for node, path in zip(vm.readable.disks(), vm.disk_paths(), strict=True):
-            what, mode = f"disk {node.node}", (node.mode or "").lower()
-            if (node.sharing or "").lower() == "multi-writer":
-                missing.append((what, "other VMs may write to it at the same time"))
-                continue
-            if live and mode.startswith("independent"):
-                missing.append((what, "it is independent, so no snapshot holds it; back it up cold"))
-                continue
-            disk = await facts.read(DiskAt(path))
-            if any(link.descriptor.encrypted for link in disk.links):
-                missing.append((what, "it is encrypted"))
-            elif any(link.descriptor.is_rdm for link in disk.links):
-                missing.append((what, "it is a raw device mapping"))
-            elif live and len(disk.links) > LONGEST_CHAIN:
-                raise Refused(
-                    f"{what} stands on {len(disk.links) - 1} snapshots; another one may be too many",
-                    code="too_many_snapshots",
-                    hint="remove some of them first",
-                )
-            else:
-                found.append(Reading(len(found), node, disk))
-        if not found:
-            raise Refused(f"{vm.name!r} has no disk that can be backed up", code="no_disk")
-        return found, missing
+    async def _compared(
+        self, facts: Facts, vm: Vm, readings: list[Reading]
+    ) -> tuple[str | None, list[Reading], str]:
+        """The backup to compare with, the disks that can be compared with it, and why not if there is none."""
+        if self.read_all:
+            return None, readings, ""
+        disks = tuple((reading.node.node, reading.disk.capacity_bytes) for reading in readings)
+        choice = await facts.read(Parent(_identity(vm), disks))
+        chosen = [
+            replace(reading, parent=choice.backup_id if same else None)
+            for reading, same in zip(readings, choice.disks, strict=True)
+        ]
+        return choice.backup_id, chosen, choice.reason
 
     async def _at_rest(self, facts: Facts, vm: Vm, readings: list[Reading], files: list[Step]) -> list[Step]:
         """Steps that read the disks of a VM that is off, and see that nobody wrote meanwhile."""

@@ -202,7 +202,7 @@ def test_a_missing_argument_is_one_line(tmp_path: Path, mode: agents.Mode) -> No
         pytest.param(end_frame(4095, 0), id="another disk's end"),
         pytest.param(data_head(4096 - 511, 512) + b"x" * 512 + end_frame(4096, 1), id="over the end"),
         pytest.param(data_head(4096, 1) + b"x" + end_frame(4096, 1), id="behind the end"),
-        pytest.param((data_head(512, 512) + b"x" * 512) * 2 + end_frame(4096, 2), id="going back"),
+        pytest.param(b"\0" + data_head(0, 512)[1:] + end_frame(4096, 1), id="a frame of zeros"),
         pytest.param(b"\x07" + bytes(12), id="no known type"),
         pytest.param(data_head(0, 0) + end_frame(4096, 1), id="an empty frame"),
     ],
@@ -221,9 +221,10 @@ def test_writing_fails_unless_the_stream_is_whole(tmp_path: Path, payload: bytes
 def test_writing_touches_only_what_the_stream_holds(tmp_path: Path) -> None:
     path = tmp_path / "flat"
     path.write_bytes(b"z" * 4096)
-    done = run("write", path, 4096, payload=data_head(512, 512) + b"x" * 512 + end_frame(4096, 1))
+    later, sooner = data_head(2048, 512) + b"y" * 512, data_head(512, 512) + b"x" * 512
+    done = run("write", path, 4096, payload=later + sooner + end_frame(4096, 2))
     assert done.returncode == 0
-    assert path.read_bytes() == b"z" * 512 + b"x" * 512 + b"z" * 3072
+    assert path.read_bytes() == b"z" * 512 + b"x" * 512 + b"z" * 1024 + b"y" * 512 + b"z" * 1536
 
 
 @pytest.mark.parametrize("keep", [0, 5, 16, 17, 31, 400])
