@@ -181,7 +181,7 @@ class Ceso:
 
     def desk(self) -> RepositoryDesk:
         """The side of one plan that happens on this machine."""
-        return RepositoryDesk(RepositoryAccess(self.config.backup, self.redactor), self._runs())
+        return RepositoryDesk(RepositoryAccess(self.config.backup, self.redactor, self.state), self._runs())
 
     def _runs(self) -> RunDesk:
         return RunDesk(lambda: self.journal, lambda: self.jobs, self.host_identity(), self.wait)

@@ -87,10 +87,7 @@ class RepositoryDesk:
     def _perform(self, action: Here) -> Mapping[str, str]:
         match action:
             case BeginBackup(backup_id=backup_id):
-                from ceso_mcp.repository import LocalRepository
-
-                repository = LocalRepository.init(self._access.path(), recipients=self._access.recipients)
-                self._writer = repository.writer(backup_id)
+                self._writer = self._access.init().writer(backup_id)
                 return {}
             case CommitBackup() as commit:
                 manifest = self._writer.commit(

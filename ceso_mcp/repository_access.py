@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ceso_mcp.config import BackupSection
-from ceso_mcp.errors import RepositoryFault
+from ceso_mcp.errors import ConfigFault, RepositoryFault
 from ceso_mcp.home import expanded
+from ceso_mcp.known_repositories import KnownRepositories
 from ceso_mcp.redact import Redactor
 from ceso_mcp.secrets import read_secret
 
@@ -25,11 +28,16 @@ class RepositoryStatus:
 
 
 class RepositoryAccess:
-    """Opens the repository of the configuration, anew each time: it may come, go and change."""
+    """Opens the repository of the configuration, anew each time: it may come, go and change.
 
-    def __init__(self, backup: BackupSection, redactor: Redactor) -> None:
+    With a `state` directory it is remembered which repository was where; where one has vanished, every
+    method raises RepositoryFault `repository_gone`, and none is made.
+    """
+
+    def __init__(self, backup: BackupSection, redactor: Redactor, state: Path | None = None) -> None:
         self._backup = backup
         self._redactor = redactor
+        self._known = KnownRepositories(state) if state is not None else None
 
     @property
     def recipients(self) -> tuple[str, ...]:
@@ -59,7 +67,20 @@ class RepositoryAccess:
     def exists(self) -> bool:
         from ceso_mcp.repository import LocalRepository
 
-        return LocalRepository.is_at(self.path())
+        found = LocalRepository.is_at(self.path())
+        if not found and self._known is not None:
+            self._known.require_absent(str(self.path()))
+        return found
+
+    def init(self) -> Any:
+        """The repository, made if there never was one; sealed to the configured recipients."""
+        from ceso_mcp.repository import LocalRepository
+
+        self.exists()
+        repository = LocalRepository.init(self.path(), recipients=self.recipients)
+        if self._known is not None:
+            self._known.remember(str(self.path()), repository.id)
+        return repository
 
     def open(self, *, private: bool = True) -> Any:
         """The repository; `private` brings the identity, which only reading sealed data needs."""
@@ -70,4 +91,10 @@ class RepositoryAccess:
             secret = read_secret(self._backup.identity, "age identity")
             self._redactor.learn(secret.value)
             identities = [secret.value.decode()]
-        return LocalRepository.open(self.path(), identities=identities)
+        self.exists()
+        repository = LocalRepository.open(self.path(), identities=identities)
+        if self._known is not None:
+            # Reading must not fail because the state directory is full.
+            with contextlib.suppress(ConfigFault):
+                self._known.remember(str(self.path()), repository.id)
+        return repository

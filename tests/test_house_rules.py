@@ -32,6 +32,7 @@ FLOORS = [
         "writer_lock",
         "delivery",
         "progress",
+        "known_repositories",
     },
     {"repository_access", "disk_streams"},
     {"run_desk"},
