@@ -39,7 +39,7 @@ FILE_LIMIT_BYTES = 16 << 20
 
 
 class RepositoryDesk:
-    """A `Desk` over one local repository. Blocking work runs in threads."""
+    """A `Desk` over the configured repository. Blocking work runs in threads."""
 
     def __init__(self, access: RepositoryAccess, runs: RunDesk) -> None:
         self._access = access
@@ -122,6 +122,7 @@ class RepositoryDesk:
             writer, self._writer = self._writer, None
             with contextlib.suppress(RepositoryFault):
                 await asyncio.to_thread(writer.abandon)
+        await asyncio.to_thread(self._access.close)
 
     # -- streams -----------------------------------------------------------------------------
 

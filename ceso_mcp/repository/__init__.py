@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from ceso_mcp.repository.repository import DamagedBackup, Listing, LocalRepository, Repository, room_at
+from ceso_mcp.repository.repository import (
+    DamagedBackup,
+    Listing,
+    LocalRepository,
+    Repository,
+    is_repository,
+)
 
-__all__ = ["DamagedBackup", "Listing", "LocalRepository", "Repository", "room_at"]
+__all__ = ["DamagedBackup", "Listing", "LocalRepository", "Repository", "is_repository"]

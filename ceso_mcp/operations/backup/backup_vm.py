@@ -147,9 +147,9 @@ class BackupVm(Change):
         return found, missing
 
     async def _require_room(
-        self, facts: Facts, vm: Vm, disks: list[tuple[VmxDisk, Disk]], size: int, repository_free: int
+        self, facts: Facts, vm: Vm, disks: list[tuple[VmxDisk, Disk]], size: int, repository_free: int | None
     ) -> None:
-        if size > repository_free:
+        if repository_free is not None and size > repository_free:
             raise Refused(
                 f"the disks take {size / 2**30:.1f} GiB, the repository has {repository_free / 2**30:.1f} GiB"
                 " left; compression may not save enough",
