@@ -15,7 +15,13 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, PreconditionError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    GenericError,
+    PermissionDeniedError,
+    PreconditionError,
+)
 from obstore.store import S3Store
 
 from ceso_mcp.errors import RepositoryFault
@@ -143,9 +149,16 @@ class S3Target:
             return b""
         if self.size(name) < offset + length:
             raise RepositoryFault(f"{name} ends before byte {offset + length}")
-        found = self._call(
-            name, lambda: bytes(obstore.get_range(self._store, name, start=offset, length=length))
-        )
+
+        def read() -> bytes:
+            try:
+                return bytes(obstore.get_range(self._store, name, start=offset, length=length))
+            except GenericError as error:
+                if "non-partial" not in str(error):
+                    raise
+                return self.get(name)[offset : offset + length]  # a store that knows no ranges
+
+        found = self._call(name, read)
         if len(found) != length:
             raise RepositoryFault(f"{name} ends before byte {offset + length}")
         return found

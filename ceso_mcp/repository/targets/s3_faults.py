@@ -72,7 +72,8 @@ def fault_of_s3(error: BaseException, title: str, what: str) -> RepositoryFault:
             code="repository_gone",
             hint="see whether the endpoint in the configuration is right and can be reached",
         )
+    reason = code or text.partition("\n")[0][:200] or "no reason given"
     return RepositoryFault(
-        f"the repository {title} failed on {what}: {code or text.splitlines()[0][:200]}",
+        f"the repository {title} failed on {what}: {reason}",
         hint="see what the store's own log says",
     )

@@ -193,10 +193,12 @@ class SftpTarget:
 
     def unlock(self, name: str, expected: bytes) -> bool:
         path, aside = self._path(name), self._draft(_CLAIM)
-        moving = False
+        moving, mine = False, None
 
         async def work(sftp: asyncssh.SFTPClient) -> bool:
-            nonlocal moving
+            nonlocal moving, mine
+            if mine is not None and not await steps.is_file(sftp, aside):
+                return mine
             # As in a local folder: renaming shows which lock was removed; a wrong one is put back.
             if not (moving and await steps.is_file(sftp, aside)):
                 try:
@@ -209,13 +211,13 @@ class SftpTarget:
                 except asyncssh.SFTPNoSuchFile:
                     await self._require_root(sftp)
                     return False
-            found = await steps.read(sftp, aside)
-            if found != expected:
+            mine = await steps.read(sftp, aside) == expected
+            if not mine:
                 with contextlib.suppress(asyncssh.SFTPFailure):
                     await sftp.rename(aside, path)  # which never goes over a newer one
             with contextlib.suppress(asyncssh.SFTPNoSuchFile):
                 await sftp.remove(aside)
-            return found == expected
+            return mine
 
         return self._call(name, work)
 

@@ -114,10 +114,11 @@ class SftpLink:
                     raise RepositoryFault(
                         f"the server of the repository {self.login.title} is not there: {_words(error)}",
                         code="repository_gone",
-                        hint="see whether the server is up and can be reached",
+                        hint="see whether the server is up and can be reached"
+                        + ("" if self._was_there else ", and has a host key of the pinned kind"),
                     ) from Lost()
                 await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, 10)
+                pause_s = min(pause_s * 2, 5)
 
     async def _connected(self) -> asyncssh.SFTPClient:
         if self._opening is None:
@@ -221,11 +222,18 @@ class SftpLink:
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
+    loop.set_exception_handler(_unheard)
     try:
         loop.run_forever()
         loop.run_until_complete(loop.shutdown_default_executor())
     finally:
         loop.close()
+
+
+def _unheard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Of many requests under way when a connection breaks, asyncssh hears out only the first."""
+    if not isinstance(context.get("exception"), asyncssh.Error):
+        loop.default_exception_handler(context)
 
 
 def _algorithms(pinned: list[asyncssh.SSHKey]) -> list[str]:
