@@ -24,6 +24,8 @@ from ceso_mcp.backup.actions import (
     VerificationOf,
 )
 from ceso_mcp.backup.agents import resume_payload
+from ceso_mcp.backup.copies import CopyBackups, CopyOf
+from ceso_mcp.copy_desk import copy_now, copy_work
 from ceso_mcp.disk_streams import FedFrames, threaded
 from ceso_mcp.errors import RepositoryFault
 from ceso_mcp.fact import HereQuestion
@@ -72,6 +74,8 @@ class RepositoryDesk:
                 return self._access.open().reader(backup_id).file(name)
             case GarbageIn():
                 return self._access.open(private=False).garbage()
+            case CopyOf() as copy:
+                return copy_work(self._access, copy)
             case VerificationOf(backup_id):
                 return self._access.open().verify(backup_id)
         raise TypeError(f"no answer to {type(question).__name__}")
@@ -103,6 +107,8 @@ class RepositoryDesk:
                 )
                 self._writer = None
                 return {"stored_bytes": str(manifest.stored_bytes), "data_bytes": str(manifest.raw_bytes)}
+            case CopyBackups() as copy:
+                return copy_now(self._access, copy)
             case RemoveGarbage(digest=digest):
                 removed = self._access.open(private=False).prune(digest)
                 return {

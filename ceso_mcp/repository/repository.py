@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from ceso_mcp.backup import manifest_text
-from ceso_mcp.backup.manifest import Manifest
+from ceso_mcp.backup.manifest import Manifest, PackRef
 from ceso_mcp.backup.names import BACKUPS, MANIFEST, BackupId
 from ceso_mcp.backup.pack import PACK_STORED_BYTES
 from ceso_mcp.errors import InvalidArguments, RepositoryFault, Unreadable
@@ -141,6 +141,14 @@ class Repository:
         if manifest.encryption != self._store.settings.encryption:
             raise Unreadable("manifest", "it is encrypted differently from its repository")
         return manifest
+
+    def pack_name(self, pack: PackRef) -> str:
+        """The object that holds this pack."""
+        return self._store.pack_name(pack)
+
+    def stored(self, name: str, sha256: str, size_bytes: int) -> bytes:
+        """An object as it is stored, checked; RepositoryFault `damaged` if missing or different."""
+        return self._store.fetch(name, sha256, size_bytes)
 
     def garbage(self) -> Garbage:
         """What no listed backup names (`repository.prune`). Removes nothing.

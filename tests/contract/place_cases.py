@@ -18,7 +18,8 @@ from storage_servers import ACCESS, SECRET, SSHD, WEED, Sshd, seaweed, sshd
 
 from ceso_mcp.repository.target import Target
 from ceso_mcp.repository.targets.local import LocalTarget
-from ceso_mcp.repository.targets.s3 import S3Target, s3_store
+from ceso_mcp.repository.targets.s3 import S3Target
+from ceso_mcp.repository.targets.s3_client import s3_store
 from ceso_mcp.repository.targets.sftp import SftpLogin, SftpTarget
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ from repository_cases import (
 )
 
 from ceso_mcp.repository import Repository, is_repository
+from ceso_mcp.repository.copying import copy_backups, missing
+from ceso_mcp.repository.targets.local import LocalTarget
 
 FIRST = sparse_image(1 << 20, 3, 0.5)
 SECOND = sparse_image(1 << 20, 4, 0.5)
@@ -84,6 +87,23 @@ def test_backups_come_back_whole_and_pruning_takes_only_rubbish(spot: Spot, seal
     target.close()
 
 
+def test_backups_are_copied_to_a_place_and_from_it(spot: Spot, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    here = Repository.init_at(LocalTarget(tmp_path / "here"), pack_bytes=SMALL_PACK_BYTES)
+    images = {back_up(here, FIRST, 0): FIRST, back_up(here, SECOND, 1): SECOND}
+    target = spot.target()
+    there = Repository.init_at(target, like=here.settings)
+    done = copy_backups(here, there, tuple(sorted(images)))
+    assert done.backups == 2
+    require_whole(there, images)
+    (tmp_path / "back").mkdir()
+    back = Repository.init_at(LocalTarget(tmp_path / "back"), like=there.settings)
+    assert copy_backups(there, back, tuple(sorted(images))).size_bytes == done.size_bytes
+    require_whole(back, images)
+    assert missing(here, there).manifests == missing(there, here).manifests == ()
+    target.close()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 4, -1], ids=["first object", "in the middle", "manifest"])
 def test_a_killed_writer_costs_nothing_but_its_own_backup(spot: Spot, at: int) -> None:
@@ -93,7 +113,7 @@ def test_a_killed_writer_costs_nothing_but_its_own_backup(spot: Spot, at: int) -
     repository = Repository.init_at(target, pack_bytes=SMALL_PACK_BYTES)
     images = {back_up(repository, FIRST, 0): FIRST}
     if at < 0:
-        at = _puts_of(spot, target)
+        at = _puts_of()
     folders = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
     folders.append(str(Path(__file__).parents[1] / "unit" / "repository"))
     program = f"import sys; sys.path[:0] = {folders!r}\n" + DYING.replace("{facts!r}", repr(FACTS))
@@ -114,9 +134,11 @@ def test_a_killed_writer_costs_nothing_but_its_own_backup(spot: Spot, at: int) -
     target.close()
 
 
-def _puts_of(spot: Spot, target: object) -> int:
-    """How many objects the backup of the dying writer has; the last one is its manifest."""
-    import tempfile
+def _puts_of() -> int:
+    """How many objects the backup of the dying writer has; the last one is its manifest.
+
+    Any place gives the same number.
+    """
 
     from ceso_mcp.repository.targets.local import LocalTarget  # any place gives the same number
 

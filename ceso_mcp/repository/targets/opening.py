@@ -80,7 +80,8 @@ def open_target(
             )
         case S3Place():
             try:
-                from ceso_mcp.repository.targets.s3 import S3Target, s3_store
+                from ceso_mcp.repository.targets.s3 import S3Target
+                from ceso_mcp.repository.targets.s3_client import s3_store
             except ImportError:
                 raise RepositoryFault(
                     "the library for S3 is not installed",

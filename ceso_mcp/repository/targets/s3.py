@@ -11,7 +11,6 @@ import contextlib
 import secrets
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import Any, TypeVar
 
 import obstore
@@ -22,7 +21,6 @@ from obstore.exceptions import (
     PermissionDeniedError,
     PreconditionError,
 )
-from obstore.store import S3Store
 
 from ceso_mcp.errors import RepositoryFault
 from ceso_mcp.repository.target import Blob, Entry
@@ -36,42 +34,6 @@ _PARTS_AT_ONCE = 4
 _LOCKS = "locks/"
 _CLAIM = "tmp/claim-"
 _CLAIM_S = 3600.0
-
-
-def s3_store(
-    *,
-    bucket: str,
-    prefix: str,
-    endpoint: str | None,
-    region: str,
-    access_key: str,
-    secret_key: str,
-    virtual_hosted: bool,
-    patience_s: float,
-) -> S3Store:
-    """A client of one bucket. Every object is sent with a SHA-256 that the server checks."""
-    config: dict[str, Any] = {
-        "region": region,
-        "access_key_id": access_key,
-        "secret_access_key": secret_key,
-        "checksum_algorithm": "SHA256",
-        "conditional_put": "etag",
-        "virtual_hosted_style_request": virtual_hosted,
-        "disable_bulk_delete": True,
-    }
-    if endpoint is not None:
-        config["endpoint"] = endpoint.rstrip("/")
-    return S3Store(
-        bucket,
-        prefix=prefix or None,
-        config=config,  # type: ignore[arg-type]
-        client_options={
-            "allow_http": endpoint is not None and endpoint.startswith("http://"),
-            "connect_timeout": "15s",
-            "timeout": "300s",
-        },
-        retry_config={"max_retries": 30, "retry_timeout": timedelta(seconds=patience_s)},
-    )
 
 
 class S3Target:
