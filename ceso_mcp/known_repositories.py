@@ -18,7 +18,7 @@ from ceso_mcp.errors import RepositoryFault
 
 
 class KnownRepositories:
-    """One small file a place in `state`/repositories; `place` is its title, as a configuration names it."""
+    """One small file a place in `state`/repositories. `place` is the text a place is known by."""
 
     def __init__(self, state: Path) -> None:
         self._folder = state / "repositories"

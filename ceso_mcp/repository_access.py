@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ceso_mcp.backup.places import AnyPlace, title_of
+from ceso_mcp.backup.places import AnyPlace, DatastorePlace, title_of
 from ceso_mcp.config import BackupSection, HostSection, PlaceSection
 from ceso_mcp.errors import ConfigFault, InvalidArguments, RepositoryFault
 from ceso_mcp.home import expanded
@@ -93,9 +93,13 @@ class RepositoryAccess:
         return self._place.repository
 
     def title(self) -> str:
-        """Where the repository is, for people; by this it is remembered too."""
+        """Where the repository is, for people."""
         place = self.place()
         return str(expanded(place)) if isinstance(place, Path) else title_of(place)
+
+    def _remembered_as(self) -> str:
+        host = self._host.address if self._host is not None else "nowhere"
+        return self.title() + (f" on {host}" if isinstance(self.place(), DatastorePlace) else "")
 
     def target(self) -> Any:
         """The place itself. One with a connection keeps it until `close`."""
@@ -114,7 +118,7 @@ class RepositoryAccess:
 
         found = is_repository(self.target())
         if not found and self._known is not None:
-            self._known.require_absent(self.title())
+            self._known.require_absent(self._remembered_as())
         return found
 
     def init(self, *, like: Any = None) -> Any:
@@ -127,7 +131,7 @@ class RepositoryAccess:
         self.exists()
         repository = Repository.init_at(self.target(), recipients=self.recipients, like=like)
         if self._known is not None:
-            self._known.remember(self.title(), repository.id)
+            self._known.remember(self._remembered_as(), repository.id)
         return repository
 
     def open(self, *, private: bool = True) -> Any:
@@ -144,7 +148,7 @@ class RepositoryAccess:
         if self._known is not None:
             # Reading must not fail because the state directory is full.
             with contextlib.suppress(ConfigFault):
-                self._known.remember(self.title(), repository.id)
+                self._known.remember(self._remembered_as(), repository.id)
         return repository
 
     def close(self) -> None:

@@ -11,6 +11,8 @@ import pytest
 from obstore.exceptions import GenericError, PermissionDeniedError
 from obstore.store import MemoryStore
 from place_cases import Servers, s3, s3_at
+from repository_cases import FACTS, SMALL_PACK_BYTES, add_disk, backup_id, sparse_image
+from s3_requests import request
 from storage_servers import RCLONE, rclone
 
 from ceso_mcp.errors import RepositoryFault
@@ -119,6 +121,13 @@ def test_a_server_that_is_not_there_is_told() -> None:
         assert code_of(use) == "repository_gone"
 
 
+def test_a_server_that_was_never_there_is_not_waited_for() -> None:
+    patient = s3_at("http://127.0.0.1:1", "x", patience_s=3600)
+    target = S3Target(patient, "s3://b/x", first=s3_at("http://127.0.0.1:1", "x", patience_s=0))
+    for _ in range(2):
+        assert code_of(lambda: target.exists("a")) == "repository_gone"
+
+
 @pytest.mark.slow
 def test_a_key_that_is_wrong_or_may_only_read_is_told(servers: Servers) -> None:
     spot = s3(servers.seaweed)
@@ -141,6 +150,35 @@ def test_a_key_that_is_wrong_or_may_only_read_is_told(servers: Servers) -> None:
         lambda: reader.lock("locks/a", b""),
     ):
         assert code_of(use) == "repository_read_only"
+
+
+RETENTION = (
+    b"<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>"
+    b"<Mode>COMPLIANCE</Mode><Days>1</Days></DefaultRetention></Rule></ObjectLockConfiguration>"
+)
+
+
+@pytest.mark.slow
+def test_a_bucket_that_retains_its_objects_can_be_written_and_pruned(servers: Servers) -> None:
+    endpoint = servers.seaweed
+    request("PUT", endpoint, "/kept", x_amz_bucket_object_lock_enabled="true")
+    request("PUT", endpoint, "/kept", "object-lock=", RETENTION)
+    target = S3Target(s3_at(endpoint, "repo", bucket="kept", patience_s=20), "s3://kept/repo")
+    repository = Repository.init_at(target, pack_bytes=SMALL_PACK_BYTES)
+    image = sparse_image(1 << 19, 3, 0.7)
+    with repository.writer(backup_id(0)) as writer:
+        add_disk(writer, 0, image)
+        kept = writer.commit(**FACTS)
+    target.put(f"packs/ab/{'ab' * 32}.zst", [b"rubbish"])
+    garbage = repository.garbage()
+    assert repository.prune(garbage.digest).objects == 1
+    assert not target.exists(f"packs/ab/{'ab' * 32}.zst")
+    assert repository.verify(kept.id).ok
+    with repository.writer(backup_id(1)) as writer:  # the lock was given back, and is taken again
+        add_disk(writer, 0, image)
+    versions = request("GET", endpoint, "/kept", f"prefix=repo%2Fpacks%2Fab%2F{'ab' * 32}.zst&versions=")
+    assert b"<DeleteMarker>" in versions
+    assert b"<Size>7</Size>" in versions  # retained all the same
 
 
 @pytest.mark.slow

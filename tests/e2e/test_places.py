@@ -43,7 +43,7 @@ async def test_a_datastore_of_the_host_keeps_backups_and_gives_them_back(on_data
     assert copied["backups"] == 1
     assert (await house.do("copy_backup", name="second"))["backups"] == 0
     await house.do("delete_vm", vm="web01")
-    await house.do("restore_vm", backup_id=made["backup_id"], name="web02")
+    await house.do("restore_vm", backup_id=made["backup_id"], name="web02", datastore="datastore1")
     assert (await house.do("prune_repository"))["objects"] == 0
 
 

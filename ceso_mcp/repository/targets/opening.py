@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from ceso_mcp.backup.places import AnyPlace, DatastorePlace, S3Place, SftpPlace
@@ -90,7 +91,8 @@ def open_target(
                 ) from None
             if settings.s3 is None:
                 raise _no_login("s3")
-            store = s3_store(
+            client = partial(
+                s3_store,
                 bucket=place.bucket,
                 prefix=place.prefix,
                 endpoint=settings.s3.endpoint,
@@ -98,9 +100,13 @@ def open_target(
                 access_key=secret(settings.s3.access_key, "S3 access key") or "",
                 secret_key=secret(settings.s3.secret_key, "S3 secret key") or "",
                 virtual_hosted=settings.s3.virtual_hosted,
-                patience_s=settings.s3.patience_s,
             )
-            return S3Target(store, place.title, conditional_put=settings.s3.conditional_put)
+            return S3Target(
+                client(patience_s=settings.s3.patience_s),
+                place.title,
+                conditional_put=settings.s3.conditional_put,
+                first=client(patience_s=0),
+            )
 
 
 def _no_login(section: str) -> ConfigFault:

@@ -40,11 +40,15 @@ class S3Target:
     """Keeps objects in `store`, an obstore client whose prefix is the repository's.
 
     With `conditional_put` false the store's conditions are not relied on: then two writers at once are
-    only noticed before one of them commits.
+    only noticed before one of them commits. `first` is a client without patience, for the first contact:
+    who was never reached is not waited for.
     """
 
-    def __init__(self, store: Any, title: str, *, conditional_put: bool = True) -> None:
+    def __init__(
+        self, store: Any, title: str, *, conditional_put: bool = True, first: Any | None = None
+    ) -> None:
         self._store = store
+        self._first = first
         self._title = title
         self._conditional = conditional_put
         self._proved = not conditional_put
@@ -278,6 +282,15 @@ class S3Target:
             self.delete(name)
 
     def _call(self, what: str, work: Callable[[], T], *, told: bool = True) -> T:
+        first, self._first = self._first, None
+        if first is not None:
+            try:
+                obstore.head(first, "ceso-repo.json")
+            except (FileNotFoundError, BaseError) as error:
+                fault = fault_of_s3(error, self._title, what)
+                if fault.code == "repository_gone":
+                    self._first = first
+                    raise fault from error
         try:
             return work()
         except (FileNotFoundError, BaseError) as error:
