@@ -115,10 +115,8 @@ class RepositoryLock:
                     continue
                 raise
             holder = Holder.parse(content)
-            if holder is None:
-                raise _unreadable()
             if not _stale(self._target, holder):
-                raise locked(holder)
+                raise _unreadable() if holder is None else locked(holder)
             self._break(content)
         raise RepositoryFault(
             "others keep taking the repository's lock", code="repository_locked", hint="try again later"
@@ -146,8 +144,7 @@ class RepositoryLock:
             if fault.code == "no_such_object":
                 return
             raise
-        other = Holder.parse(content)
-        if other is not None and _stale(self._target, other, BREAKING):
+        if _stale(self._target, Holder.parse(content), BREAKING):
             self._target.unlock(BREAKING, content)
         else:
             time.sleep(0.1)
@@ -227,17 +224,21 @@ def who_holds(target: Target) -> Holder | None:
     try:
         content = target.get(LOCK)
         holder = Holder.parse(content)
+        if _stale(target, holder):
+            return None
         if holder is None:
             raise _unreadable()
-        return None if _stale(target, holder) else holder
+        return holder
     except RepositoryFault as fault:
         if fault.code == "no_such_object":
             return None
         raise
 
 
-def _stale(target: Target, holder: Holder, name: str = LOCK) -> bool:
-    alive = holder.alive()
+def _stale(target: Target, holder: Holder | None, name: str = LOCK) -> bool:
+    """Whether nobody holds the lock `name`. One that cannot be read (None) may be of a writer that died
+    while making it, where a place cannot make a file whole in one go; a living one is renewed."""
+    alive = None if holder is None else holder.alive()
     if alive is not None:
         return not alive
     try:

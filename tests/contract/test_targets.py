@@ -276,6 +276,19 @@ def test_of_many_who_break_a_stale_lock_one_gets_it(target: Target) -> None:
         assert names(target, "locks") == []
 
 
+def test_a_lock_that_cannot_be_read_holds_until_it_is_old(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target.lock(LOCK, b'{"id": "half')
+    with pytest.raises(RepositoryFault) as caught:
+        RepositoryLock(target, "test")
+    assert caught.value.code == "repository_locked"
+    monkeypatch.setattr("ceso_mcp.repository.lock.LEASE_S", -10)  # it is older than that
+    lock = RepositoryLock(target, "test")
+    lock.require()
+    lock.release()
+
+
 def test_a_lock_that_changed_hands_is_not_given_back(target: Target) -> None:
     target.lock("locks/a", b"one")
     assert target.unlock("locks/a", b"one") is True
