@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from ceso_mcp.config import BackupSection, CopySection
+from ceso_mcp.errors import CesoError
 from ceso_mcp.lab import Lab
 
 from .conftest import KEY, House, settled
+from .dying import die, recover
 from .test_main_job import SMALL
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -56,3 +59,22 @@ async def test_a_folder_of_a_vm_or_a_datastore_that_is_not_there_is_no_place(
         assert job.state == "failed"
         assert "not_a_repository" in str(job.error)
         await house.ceso.close()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_worker_that_dies_while_copying_is_settled_and_copying_again_ends_it(
+    on_datastore: House, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    house = on_datastore
+    await house.do("create_vm", name="web01", template=SMALL, ssh_keys=[KEY], power_on=False)
+    made = await house.do("backup_vm", vm="web01")
+    before = house.lab.fingerprint()
+    shown = await house.preview("copy_backup", name="second")
+    assert made["backup_id"] in shown.steps[0].command
+    await die(house, shown.confirm_token, 1, when, monkeypatch)
+    with contextlib.suppress(CesoError):
+        await recover(house)
+    assert not house.ceso.journal.open_runs(house.ceso.host_identity())
+    assert (await house.do("copy_backup", name="second"))["backups"] == (1 if when == "before" else 0)
+    assert (await house.do("copy_backup", name="second", direction="from_copy"))["backups"] == 0
+    assert house.lab.fingerprint() == before
