@@ -8,6 +8,8 @@ NODE   := $(CURDIR)/.node
 DEBIAN := busybox-static bubblewrap python3-venv qemu-utils age zstd openssh-client
 # What the benchmarks compare with, and what they need besides.
 RIVALS := openssh-server restic borgbackup util-linux iproute2
+# Servers that the slow suites of repositories run against.
+STORAGE := openssh-server
 # Real guests in QEMU, and the image that they boot from.
 GUESTS := qemu-system-x86 mmdebstrap grub-pc-bin grub-common e2fsprogs iproute2
 
@@ -29,6 +31,8 @@ check: lint test
 
 # The slow suites; with `make inspector` before, the MCP inspector is one of them.
 slow: setup
+	@sh scripts/debian-packages $(STORAGE)
+	$(BIN)/pip install --quiet --editable '.[storage]'
 	CESO_TEST_NODE=$(NODE)/node_modules/node/bin $(BIN)/pytest -m slow -rs
 
 # Boots real guests; the image of the first run is kept in the cache folder. CESO_BOOT=all adds resets, reboots and a

@@ -99,7 +99,10 @@ class Ceso:
         arguments = query.model_dump(mode="json", exclude_defaults=True)
         self.audit.record("query", actor, operation=query.operation_name(), arguments=arguments)
         desk = self.desk()
-        return await query.answer(HostFacts(self.runner, desk, _draw()))
+        try:
+            return await query.answer(HostFacts(self.runner, desk, _draw()))
+        finally:
+            await desk.close()
 
     # -- changing: preview and confirm ----------------------------------------------------------
 
@@ -195,7 +198,7 @@ class Ceso:
     def desk(self) -> RepositoryDesk:
         """The side of one plan that happens on this machine."""
         return RepositoryDesk(
-            RepositoryAccess(self.config.backup, self.redactor, self.state / "keys"), self._runs()
+            RepositoryAccess(self.config.backup, self.redactor, self.state, self.config.host), self._runs()
         )
 
     def _runs(self) -> RunDesk:
@@ -209,8 +212,13 @@ class Ceso:
 
     async def plan(self, change: Change, fixed: Fixed, desk: RepositoryDesk | None = None) -> Plan:
         """The plan of `change` on the host as it is now, with time and chance as drawn in `fixed`."""
+        own = desk is None
         desk = desk or self.desk()
-        plan = await change.plan(HostFacts(self.runner, desk, fixed))
+        try:
+            plan = await change.plan(HostFacts(self.runner, desk, fixed))
+        finally:
+            if own:
+                await desk.close()
         if plan.destructive and not change.may_destroy:
             raise AssertionError(f"{change.operation_name()} destroys, but does not say that it may")
         return plan

@@ -10,10 +10,11 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
+from ceso_mcp.backup.places import AnyPlace, S3Place, SftpPlace, place_of
 from ceso_mcp.errors import ConfigFault
 from ceso_mcp.home import expanded, under_home
 from ceso_mcp.secrets import SecretRef
@@ -50,12 +51,65 @@ class HostSection(Section):
     )
 
 
-class BackupSection(Section):
+class SftpSection(Section):
+    """How ceso logs in to the SSH server of an `sftp://` place."""
+
+    host_keys: tuple[str, ...] = Field(min_length=1, description="the server's public keys, pinned")
+    key_file: Path | None = Field(None, description="private key, without a passphrase")
+    password: SecretRef | None = None
+    connect_timeout_s: float = Field(15.0, gt=0, le=120)
+    patience_s: float = Field(60.0, ge=0, le=3600, description="how long a lost server is tried again")
+    require_fsync: bool = Field(True, description="refuse a server that cannot say when data is safe")
+
+    @model_validator(mode="after")
+    def _some_way_in(self) -> Self:
+        if self.key_file is None and self.password is None:
+            raise ValueError("give key_file or password")
+        return self
+
+
+class S3Section(Section):
+    """The S3 server of an `s3://` place, and the key that opens it."""
+
+    endpoint: str | None = Field(None, pattern=r"^https?://[^\s?#@]+$", description="none: Amazon's")
+    region: str = Field("us-east-1", min_length=1)
+    access_key: SecretRef
+    secret_key: SecretRef
+    virtual_hosted: bool = Field(False, description="the bucket's name is part of the server's")
+    conditional_put: bool = Field(True, description="false: never two writers, by your own care")
+    patience_s: float = Field(60.0, ge=0, le=3600, description="how long a lost server is tried again")
+
+
+Place = Annotated[AnyPlace, PlainValidator(place_of)]
+
+
+class PlaceSection(Section):
+    """A place for a repository, and what it takes to get there."""
+
+    repository: Place | None = Field(None, description="a folder, sftp://…, s3://…, datastore:[name] folder")
+    sftp: SftpSection | None = None
+    s3: S3Section | None = None
+
+    @model_validator(mode="after")
+    def _with_its_section(self) -> Self:
+        for kind, name, settings in ((SftpPlace, "sftp", self.sftp), (S3Place, "s3", self.s3)):
+            if isinstance(self.repository, kind) and settings is None:
+                raise ValueError(f"a repository at {name}:// needs the section of its login, {name}")
+        return self
+
+
+class CopySection(PlaceSection):
+    """A second repository, which `copy_backup` fills."""
+
+    repository: Place
+
+
+class BackupSection(PlaceSection):
     """Where backups go and to whom they are sealed."""
 
-    repository: Path | None = Field(None, description="folder of the repository; an NFS mount works")
     recipients: tuple[str, ...] = Field((), description="age or SSH public keys; empty = not encrypted")
     identity: SecretRef | None = Field(None, description="age identity; needed to restore and verify only")
+    copies: dict[str, CopySection] = Field({}, description="other repositories that backups are copied to")
 
 
 class ConsentSection(Section):
@@ -202,7 +256,10 @@ def lab_config(address: Any, directory: Path) -> Config:
             key_file=address.key_file,
             settle_s=LAB_SETTLE_S,
         ),
-        backup=BackupSection(repository=directory / "backups"),
+        backup=BackupSection(
+            repository=directory / "backups",
+            copies={"second": CopySection(repository=directory / "second-copy")},
+        ),
         state_dir=directory / "state",
         lab=True,
     )

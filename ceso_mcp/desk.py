@@ -26,6 +26,8 @@ from ceso_mcp.backup.actions import (
     VerificationOf,
 )
 from ceso_mcp.backup.agents import resume_payload
+from ceso_mcp.backup.copies import CopyBackups, CopyOf
+from ceso_mcp.copy_desk import copy_now, copy_work
 from ceso_mcp.disk_streams import FedFrames, threaded
 from ceso_mcp.errors import RepositoryFault
 from ceso_mcp.fact import HereQuestion
@@ -41,7 +43,7 @@ FILE_LIMIT_BYTES = 16 << 20
 
 
 class RepositoryDesk:
-    """A `Desk` over one local repository. Blocking work runs in threads."""
+    """A `Desk` over the configured repository. Blocking work runs in threads."""
 
     def __init__(self, access: RepositoryAccess, runs: RunDesk) -> None:
         self._access = access
@@ -77,6 +79,8 @@ class RepositoryDesk:
                 return self._access.parent_for(vm_id, disks)
             case GarbageIn():
                 return self._access.open(private=False).garbage()
+            case CopyOf() as copy:
+                return copy_work(self._access, copy)
             case VerificationOf(backup_id):
                 return self._access.open().verify(backup_id)
         raise TypeError(f"no answer to {type(question).__name__}")
@@ -92,9 +96,7 @@ class RepositoryDesk:
     def _perform(self, action: Here) -> Mapping[str, str]:
         match action:
             case BeginBackup(backup_id=backup_id):
-                from ceso_mcp.repository import LocalRepository
-
-                repository = LocalRepository.init(self._access.path(), recipients=self._access.recipients)
+                repository = self._access.init()
                 self._access.use_index_key(repository, make=True)
                 self._writer = repository.writer(backup_id)
                 return {}
@@ -119,6 +121,8 @@ class RepositoryDesk:
                     "added_bytes": str(added),
                     "received_bytes": str(self._received_bytes),
                 }
+            case CopyBackups() as copy:
+                return copy_now(self._access, copy)
             case RemoveGarbage(digest=digest):
                 removed = self._access.open(private=False).prune(digest)
                 return {
@@ -138,6 +142,7 @@ class RepositoryDesk:
             writer, self._writer = self._writer, None
             with contextlib.suppress(RepositoryFault):
                 await asyncio.to_thread(writer.abandon)
+        await asyncio.to_thread(self._access.close)
 
     # -- streams -----------------------------------------------------------------------------
 

@@ -2,77 +2,154 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ceso_mcp.config import BackupSection
-from ceso_mcp.errors import RepositoryFault
+from ceso_mcp.backup.places import AnyPlace, DatastorePlace, title_of
+from ceso_mcp.config import BackupSection, HostSection, PlaceSection
+from ceso_mcp.errors import ConfigFault, InvalidArguments, RepositoryFault
 from ceso_mcp.home import expanded
+from ceso_mcp.known_repositories import KnownRepositories
 from ceso_mcp.redact import Redactor
 from ceso_mcp.secrets import read_secret
 
 
 @dataclass(frozen=True, slots=True)
 class RepositoryStatus:
-    """The configured repository as it is now."""
+    """The configured repository as it is now. `path` is its place, for people; `free_bytes` is None
+    where the place does not know its room."""
 
     path: str
     exists: bool
     recipients: int
     encrypted: bool
-    free_bytes: int
+    free_bytes: int | None
     as_configured: bool
 
 
 class RepositoryAccess:
-    """Opens the repository of the configuration, anew each time: it may come, go and change."""
+    """Opens the repository of the configuration, anew each time: it may come, go and change.
 
-    def __init__(self, backup: BackupSection, redactor: Redactor, keys: Path | None = None) -> None:
+    With a `state` directory it is remembered which repository was where; where one has vanished, every
+    method raises RepositoryFault `repository_gone`, and none is made. `host` is the managed host, for a
+    repository on one of its datastores. With `place`, it is another repository than the first one.
+    """
+
+    def __init__(
+        self,
+        backup: BackupSection,
+        redactor: Redactor,
+        state: Path | None = None,
+        host: HostSection | None = None,
+        place: PlaceSection | None = None,
+    ) -> None:
         self._backup = backup
+        self._place = place or backup
         self._redactor = redactor
-        self._keys = keys
+        self._keys = state / "keys" if state is not None else None
+        self._state = state
+        self._host = host
+        self._known = KnownRepositories(state) if state is not None else None
+        self._opened: Any = None
+        self._copies: dict[str, RepositoryAccess] = {}
 
     @property
     def recipients(self) -> tuple[str, ...]:
         """The public keys that the configuration names."""
         return self._backup.recipients
 
+    def copy(self, name: str) -> RepositoryAccess:
+        """The way into the copy that the configuration calls `name`."""
+        if name not in self._backup.copies:
+            known = ", ".join(sorted(self._backup.copies)) or "none"
+            raise InvalidArguments(
+                "the configuration has no copy of that name",
+                hint=f"copies are the sections [backup.copies.NAME]; there are: {known}",
+            )
+        if name not in self._copies:
+            place = self._backup.copies[name]
+            self._copies[name] = RepositoryAccess(
+                self._backup, self._redactor, self._state, self._host, place
+            )
+        return self._copies[name]
+
     def status(self) -> RepositoryStatus:
-        path = self.path()
         exists = self.exists()
         configured = {text.strip() for text in self._backup.recipients}
         found = set(self.open(private=False).recipients) if exists else configured
-        from ceso_mcp.repository import room_at
-
         return RepositoryStatus(
-            str(path), exists, len(found), bool(found), room_at(path), found == configured
+            self.title(), exists, len(found), bool(found), self.target().free_bytes(), found == configured
         )
 
-    def path(self) -> Any:
-        if self._backup.repository is None:
+    def place(self) -> AnyPlace:
+        if self._place.repository is None:
             raise RepositoryFault(
                 "no backup repository is configured",
                 code="no_repository",
                 hint="set repository in the [backup] section of the configuration",
             )
-        return expanded(self._backup.repository)
+        return self._place.repository
+
+    def title(self) -> str:
+        """Where the repository is, for people."""
+        place = self.place()
+        return str(expanded(place)) if isinstance(place, Path) else title_of(place)
+
+    def _remembered_as(self) -> str:
+        host = self._host.address if self._host is not None else "nowhere"
+        return self.title() + (f" on {host}" if isinstance(self.place(), DatastorePlace) else "")
+
+    def target(self) -> Any:
+        """The place itself. One with a connection keeps it until `close`."""
+        from ceso_mcp.repository.targets.opening import open_target
+
+        if self._opened is not None:
+            return self._opened
+        place = self.place()
+        target = open_target(place, self._place, self._host, self._redactor)
+        if not isinstance(place, Path):
+            self._opened = target
+        return target
 
     def exists(self) -> bool:
-        from ceso_mcp.repository import LocalRepository
+        from ceso_mcp.repository import is_repository
 
-        return LocalRepository.is_at(self.path())
+        found = is_repository(self.target())
+        if not found and self._known is not None:
+            self._known.require_absent(self._remembered_as())
+        return found
+
+    def init(self, *, like: Any = None) -> Any:
+        """The repository, made if there never was one; sealed to the configured recipients.
+
+        `like` are the settings of the repository that it is to be a copy of.
+        """
+        from ceso_mcp.repository import Repository
+
+        self.exists()
+        repository = Repository.init_at(self.target(), recipients=self.recipients, like=like)
+        if self._known is not None:
+            self._known.remember(self._remembered_as(), repository.id)
+        return repository
 
     def open(self, *, private: bool = True) -> Any:
         """The repository; `private` brings the identity, which only reading sealed data needs."""
-        from ceso_mcp.repository import LocalRepository
+        from ceso_mcp.repository import Repository
 
-        identities: list[str] = []
+        identities: Sequence[str] = ()
         if private and self._backup.identity is not None:
             secret = read_secret(self._backup.identity, "age identity")
             self._redactor.learn(secret.value)
             identities = [secret.value.decode()]
-        repository = LocalRepository.open(self.path(), identities=identities)
+        self.exists()
+        repository = Repository.open_at(self.target(), identities=identities)
+        if self._known is not None:
+            # Reading must not fail because the state directory is full.
+            with contextlib.suppress(ConfigFault):
+                self._known.remember(self._remembered_as(), repository.id)
         self.use_index_key(repository)
         return repository
 
@@ -88,3 +165,10 @@ class RepositoryAccess:
         if not self.exists():
             return Choice(None, (False,) * len(disks), "")
         return self.open(private=False).parent_for(vm_id, disks)
+
+    def close(self) -> None:
+        """Give up connections."""
+        for access in (self, *self._copies.values()):
+            opened, access._opened = access._opened, None
+            if opened is not None:
+                opened.close()

@@ -32,9 +32,10 @@ FLOORS = [
         "writer_lock",
         "delivery",
         "progress",
+        "known_repositories",
     },
     {"repository_access", "disk_streams"},
-    {"run_desk", "undoing"},
+    {"run_desk", "copy_desk", "undoing"},
     {"execute", "preview", "desk"},
     {"app"},
     {"worker"},
@@ -71,6 +72,7 @@ DOORS = {
     "zstandard": {"repository"},
     "pyrage": {"repository"},
     "keyring": {"secrets"},
+    "obstore": {"repository"},
     "structlog": {"app", "surfaces", "__main__"},
 }
 
@@ -121,7 +123,8 @@ def test_imports_go_down(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [p for p in FILES if room(p) in PURE], ids=where)
 def test_knowledge_touches_no_wire_disk_clock_or_chance(path: Path) -> None:
-    used = {name.split(".")[0] for name in imports(path)}
+    # urllib.parse only reads text.
+    used = {name.split(".")[0] for name in imports(path) if not name.startswith("urllib.parse.")}
     assert not used & NOT_PURE
 
 
@@ -139,6 +142,22 @@ def test_each_outside_library_has_its_door(path: Path) -> None:
         library = name.split(".")[0]
         if library in DOORS:
             assert room(path) in DOORS[library], f"{where(path)} imports {library}"
+
+
+def test_within_the_repository_only_targets_reach_for_a_network() -> None:
+    inside = PACKAGE / "repository"
+    users = {p for p in FILES if {"asyncssh", "obstore"} & {name.split(".")[0] for name in imports(p)}}
+    found = {where(p) for p in users if p.is_relative_to(inside)}
+    targets = {
+        "s3.py",
+        "s3_client.py",
+        "s3_faults.py",
+        "sftp.py",
+        "sftp_faults.py",
+        "sftp_link.py",
+        "sftp_steps.py",
+    }
+    assert found == {f"repository/targets/{name}" for name in targets}
 
 
 @pytest.mark.parametrize("path", FILES, ids=where)

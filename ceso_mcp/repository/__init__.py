@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from ceso_mcp.repository.parent import Choice
-from ceso_mcp.repository.repository import DamagedBackup, Listing, LocalRepository, Repository, room_at
+from ceso_mcp.repository.repository import (
+    DamagedBackup,
+    Listing,
+    LocalRepository,
+    Repository,
+    is_repository,
+)
 
-__all__ = ["Choice", "DamagedBackup", "Listing", "LocalRepository", "Repository", "room_at"]
+__all__ = ["Choice", "DamagedBackup", "Listing", "LocalRepository", "Repository", "is_repository"]

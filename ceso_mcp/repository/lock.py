@@ -22,6 +22,7 @@ from ceso_mcp.errors import RepositoryFault
 from ceso_mcp.repository.target import Target
 
 LOCK = "locks/exclusive.json"
+BREAKING = "locks/breaking.json"
 LEASE_S = 300
 RENEW_S = 60
 _held_here: set[str] = set()
@@ -104,7 +105,7 @@ class RepositoryLock:
         self._renewer.start()
 
     def _take(self) -> None:
-        for _ in range(3):
+        for _ in range(5):
             if self._target.lock(LOCK, self._content):
                 return
             try:
@@ -114,14 +115,39 @@ class RepositoryLock:
                     continue
                 raise
             holder = Holder.parse(content)
-            if holder is None:
-                raise _unreadable()
             if not _stale(self._target, holder):
-                raise locked(holder)
-            self._target.unlock(LOCK, content)
+                raise _unreadable() if holder is None else locked(holder)
+            self._break(content)
         raise RepositoryFault(
             "others keep taking the repository's lock", code="repository_locked", hint="try again later"
         )
+
+    def _break(self, stale: bytes) -> None:
+        """Remove the lock whose content is `stale`, as the only one who does so.
+
+        Two who found the same stale lock could otherwise remove it one after the other, the second one
+        the new lock of the first.
+        """
+        if self._target.lock(BREAKING, self._content):
+            try:
+                if self._target.get(LOCK) == stale:
+                    self._target.unlock(LOCK, stale)
+            except RepositoryFault as fault:
+                if fault.code != "no_such_object":
+                    raise
+            finally:
+                self._target.unlock(BREAKING, self._content)
+            return
+        try:
+            content = self._target.get(BREAKING)
+        except RepositoryFault as fault:
+            if fault.code == "no_such_object":
+                return
+            raise
+        if _stale(self._target, Holder.parse(content), BREAKING):
+            self._target.unlock(BREAKING, content)
+        else:
+            time.sleep(0.1)
 
     def _renew_until_done(self) -> None:
         while not self._done.wait(RENEW_S):
@@ -198,21 +224,25 @@ def who_holds(target: Target) -> Holder | None:
     try:
         content = target.get(LOCK)
         holder = Holder.parse(content)
+        if _stale(target, holder):
+            return None
         if holder is None:
             raise _unreadable()
-        return None if _stale(target, holder) else holder
+        return holder
     except RepositoryFault as fault:
         if fault.code == "no_such_object":
             return None
         raise
 
 
-def _stale(target: Target, holder: Holder) -> bool:
-    alive = holder.alive()
+def _stale(target: Target, holder: Holder | None, name: str = LOCK) -> bool:
+    """Whether nobody holds the lock `name`. One that cannot be read (None) may be of a writer that died
+    while making it, where a place cannot make a file whole in one go; a living one is renewed."""
+    alive = None if holder is None else holder.alive()
     if alive is not None:
         return not alive
     try:
-        return target.age_s(LOCK) > LEASE_S
+        return target.age_s(name) > LEASE_S
     except RepositoryFault as fault:
         if fault.code == "no_such_object":
             return False

@@ -128,7 +128,7 @@ def prune(store: Store, listing: Lister, expected: str) -> Removed:
             raise RepositoryFault(f"the {SETTINGS} is another one than before", code="repository_gone")
         return _sweep(target, lock, found.entries)
     finally:
-        _release(lock)
+        release_quietly(lock)
 
 
 def _sweep(target: Target, lock: RepositoryLock, entries: tuple[Entry, ...]) -> Removed:
@@ -150,7 +150,8 @@ def _sweep(target: Target, lock: RepositoryLock, entries: tuple[Entry, ...]) -> 
     return Removed(removed, size_bytes)
 
 
-def _release(lock: RepositoryLock) -> None:
+def release_quietly(lock: RepositoryLock) -> None:
+    """Give the lock back after work that is done, whatever the storage says to that."""
     try:
         lock.release()
     except RepositoryFault:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from ceso_mcp.backup import manifest_text
-from ceso_mcp.backup.manifest import Manifest
+from ceso_mcp.backup.manifest import Manifest, PackRef
 from ceso_mcp.backup.names import BACKUPS, MANIFEST, BackupId
 from ceso_mcp.backup.pack import PACK_STORED_BYTES
 from ceso_mcp.errors import ConfigFault, InvalidArguments, RepositoryFault, Unreadable
@@ -21,8 +21,7 @@ from ceso_mcp.repository.parent import Choice, ParentDisk, choose, parent_disk, 
 from ceso_mcp.repository.prune import Garbage, Removed, garbage_of, prune
 from ceso_mcp.repository.store import SETTINGS, Settings, Store
 from ceso_mcp.repository.target import Target
-from ceso_mcp.repository.targets.faults import fault_of
-from ceso_mcp.repository.targets.local import LocalTarget, free_bytes
+from ceso_mcp.repository.targets.local import LocalTarget
 from ceso_mcp.repository.verify import VerifyReport, verify
 
 _OURS = {"RESTORE.txt", "restore.sh", "packs", "backups", "locks", "tmp", "lost+found"}
@@ -49,9 +48,48 @@ class Repository:
         self._target = target
         self._store = Store(target, settings, identities)
 
+    @classmethod
+    def init_at(
+        cls,
+        target: Target,
+        *,
+        recipients: Sequence[str] = (),
+        pack_bytes: int = PACK_STORED_BYTES,
+        like: Settings | None = None,
+    ) -> Repository:
+        """Make a repository at `target`, sealed to `recipients` if there are any; or open the one there.
+
+        With `like` it gets exactly these settings, its id among them: it is to be a copy. What is above
+        the place must exist: a mount that is missing must not be mistaken for a new repository. Raises
+        InvalidArguments for a bad recipient; RepositoryFault `not_a_repository` for a place with other
+        things in it, `settings_differ` for a repository with other recipients or, with `like`, of
+        another id.
+        """
+        return Repository(target, _made(target, recipients, pack_bytes, like))
+
+    @classmethod
+    def open_at(cls, target: Target, *, identities: Sequence[str] = ()) -> Repository:
+        """Open an existing repository; `identities` (private keys) are needed to read sealed data.
+
+        Raises RepositoryFault: `not_a_repository`, or `wrong_identity` for a text that is no key.
+        """
+        return Repository(target, Settings.load(target), identities)
+
     @property
     def id(self) -> str:
         return self._store.settings.id
+
+    @property
+    def settings(self) -> Settings:
+        return self._store.settings
+
+    @property
+    def target(self) -> Target:
+        return self._target
+
+    def free_bytes(self) -> int | None:
+        """Room left for this user, in bytes; None where the place does not know."""
+        return self._target.free_bytes()
 
     @property
     def recipients(self) -> tuple[str, ...]:
@@ -134,6 +172,14 @@ class Repository:
             raise Unreadable("manifest", "it is encrypted differently from its repository")
         return manifest
 
+    def pack_name(self, pack: PackRef) -> str:
+        """The object that holds this pack."""
+        return self._store.pack_name(pack)
+
+    def stored(self, name: str, sha256: str, size_bytes: int) -> bytes:
+        """An object as it is stored, checked; RepositoryFault `damaged` if missing or different."""
+        return self._store.fetch(name, sha256, size_bytes)
+
     def garbage(self) -> Garbage:
         """What no listed backup names (`repository.prune`). Removes nothing.
 
@@ -159,16 +205,54 @@ class Repository:
         return verify(self._store, self.manifest(backup_id), storage_only=storage_only, progress=progress)
 
 
-def room_at(path: Path) -> int:
-    """Room left, in bytes, where the repository is or would be made. Raises RepositoryFault."""
-    try:
-        return free_bytes(path)
-    except OSError as fault:
-        raise fault_of(fault, str(path), "its free space") from fault
-
-
 def _no_such_backup(message: str) -> RepositoryFault:
     return RepositoryFault(message, code="no_such_backup", hint="list the backups and copy the id from there")
+
+
+def is_repository(target: Target) -> bool:
+    """Whether there is a repository at `target`. Raises RepositoryFault if that cannot be told."""
+    try:
+        return target.exists(SETTINGS)
+    except RepositoryFault as fault:
+        if isinstance(fault.__cause__, FileNotFoundError):
+            return False
+        raise
+
+
+def _made(target: Target, recipients: Sequence[str], pack_bytes: int, like: Settings | None) -> Settings:
+    wanted = [text.strip() for text in (recipients if like is None else like.recipients)]
+    seal.check_recipients(wanted)
+    if not is_repository(target):
+        _require_room_for_one(target)
+        # The settings come last: with them it is a repository.
+        target.replace("RESTORE.txt", RESTORE_TXT.encode())
+        target.replace("restore.sh", RESTORE_SH.encode())
+        target.create(SETTINGS, (like or Settings.new(wanted, pack_bytes)).text())
+    settings = Settings.load(target)
+    if like is not None and settings.id != like.id:
+        raise RepositoryFault(
+            f"the repository {target.title} is another one, and no copy of this one",
+            code="settings_differ",
+            hint="copy to a new or empty place",
+        )
+    if set(settings.recipients) != set(wanted):
+        raise RepositoryFault(
+            f"the repository {target.title} is sealed to other recipients than those given",
+            code="settings_differ",
+            hint="use the recipients in its ceso-repo.json, or make another repository",
+        )
+    return settings
+
+
+def _require_room_for_one(target: Target) -> None:
+    found = target.prepare()
+    # What an earlier, interrupted `init` left may be continued; data may not be taken over.
+    if not found <= _OURS or any(True for sub in ("packs", "backups") for _ in target.list(sub)):
+        raise RepositoryFault(
+            f"{target.title} is not empty and is no ceso repository",
+            code="not_a_repository",
+            hint="give a new or empty folder",
+        )
 
 
 class LocalRepository(Repository):
@@ -176,74 +260,18 @@ class LocalRepository(Repository):
 
     def __init__(self, path: Path, settings: Settings, identities: Sequence[str] = ()) -> None:
         super().__init__(LocalTarget(path), settings, identities)
-        self._path = path
 
     @classmethod
     def init(cls, path: Path, *, recipients: Sequence[str] = (), pack_bytes: int = PACK_STORED_BYTES) -> Self:
-        """Make a repository at `path`, sealed to `recipients` if there are any; or open the one there.
-
-        The folder above `path` must exist: a mount that is missing must not be mistaken for a new
-        repository. Raises InvalidArguments for a bad recipient; RepositoryFault
-        `not_a_repository` for a folder with other things in it, `settings_differ` for a repository
-        with other recipients.
-        """
-        seal.check_recipients(recipients)
-        target = LocalTarget(path)
-        if not cls.is_at(path):
-            _make_room(path)
-            # The settings come last: with them it is a repository.
-            target.replace("RESTORE.txt", RESTORE_TXT.encode())
-            target.replace("restore.sh", RESTORE_SH.encode())
-            target.create(SETTINGS, Settings.new(recipients, pack_bytes).text())
-        settings = Settings.load(target)
-        if set(settings.recipients) != {text.strip() for text in recipients}:
-            raise RepositoryFault(
-                f"the repository {path} is sealed to other recipients than those given",
-                code="settings_differ",
-                hint="use the recipients in its ceso-repo.json, or make another repository",
-            )
-        return cls(path, settings)
+        """`init_at` a folder."""
+        return cls(path, _made(LocalTarget(path), recipients, pack_bytes, None))
 
     @classmethod
     def is_at(cls, path: Path) -> bool:
         """Whether there is a repository at `path`. Raises RepositoryFault if that cannot be told."""
-        try:
-            return LocalTarget(path).exists(SETTINGS)
-        except RepositoryFault as fault:
-            if isinstance(fault.__cause__, FileNotFoundError):
-                return False
-            raise
+        return is_repository(LocalTarget(path))
 
     @classmethod
     def open(cls, path: Path, *, identities: Sequence[str] = ()) -> Self:
-        """Open an existing repository; `identities` (private keys) are needed to read sealed data.
-
-        Raises RepositoryFault: `not_a_repository`, or `wrong_identity` for a text that is no key.
-        """
+        """`open_at` a folder."""
         return cls(path, Settings.load(LocalTarget(path)), identities)
-
-    def free_bytes(self) -> int:
-        """Room left for this user, in bytes."""
-        return free_bytes(self._path)
-
-
-def _make_room(path: Path) -> None:
-    try:
-        if not path.exists():
-            path.mkdir(mode=0o700)
-        found = {entry.name for entry in path.iterdir()}
-        # What an earlier, interrupted `init` left may be continued; data may not be taken over.
-        kept = [item for sub in ("packs", "backups") for item in path.joinpath(sub).rglob("*")]
-    except OSError as fault:
-        told = fault_of(fault, str(path), "the folder")
-        raise RepositoryFault(
-            f"no repository can be made at {path}: {fault.strerror or fault}",
-            code="not_a_repository" if isinstance(fault, FileNotFoundError) else told.code,
-            hint="the folder above it must exist, be mounted and be writable",
-        ) from fault
-    if not found <= _OURS or kept:
-        raise RepositoryFault(
-            f"{path} is not empty and is no ceso repository",
-            code="not_a_repository",
-            hint="give a new or empty folder",
-        )

@@ -7,7 +7,10 @@ changed, except for the few that `replace` is for. A name is letters, digits, `.
 Every method raises RepositoryFault: code `repository_full` when there is no room,
 `repository_read_only` when nothing may be written, `repository_gone` when the place itself is not
 there (any more), `no_such_object` when a named object is missing, `repository` for any other
-failure of the storage.
+failure of the storage. A server has also `repository_login` (it refused the login),
+`repository_host_key` (its key is not the pinned one), and `repository_unfit` (it cannot promise what
+is promised here). A place whose folder was never made is a RepositoryFault with the cause
+FileNotFoundError.
 """
 
 from __future__ import annotations
@@ -32,6 +35,17 @@ class Target(Protocol):
     @property
     def title(self) -> str:
         """Where this is, for people."""
+        ...
+
+    def prepare(self) -> set[str]:
+        """Make the place, but nothing above it; the names at its top level.
+
+        Raises RepositoryFault `not_a_repository` if it cannot be made.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give up connections; harmless when repeated. The next use makes them anew."""
         ...
 
     def put(self, name: str, content: Blob) -> bool:
@@ -75,7 +89,10 @@ class Target(Protocol):
         ...
 
     def lock(self, name: str, content: bytes) -> bool:
-        """Take the lock `name`: `create`, under the name locks are for. False if somebody holds it."""
+        """Take the lock `name`. False if somebody holds it.
+
+        `content` must be unlike any other holder's: by it the lock is known as one's own.
+        """
         ...
 
     def unlock(self, name: str, expected: bytes) -> bool:

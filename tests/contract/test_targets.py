@@ -7,20 +7,25 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from place_cases import Spot
 
 from ceso_mcp.errors import RepositoryFault
+from ceso_mcp.repository.lock import LOCK, Holder, RepositoryLock
 from ceso_mcp.repository.target import Entry, Target
 from ceso_mcp.repository.targets.local import LocalTarget
 
 
-@pytest.fixture(params=["local"])
-def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
-    assert request.param == "local"
-    (tmp_path / "place").mkdir()
-    return LocalTarget(tmp_path / "place")
+@pytest.fixture
+def target(spot: Spot) -> Iterator[Target]:
+    target = spot.target()
+    yield target
+    target.close()
 
 
 def names(target: Target, folder: str) -> list[str]:
@@ -181,22 +186,26 @@ def test_free_space_is_a_number_or_unknown(target: Target) -> None:
     assert free_bytes is None or free_bytes > 0
 
 
+def child(program: str, *arguments: str) -> subprocess.Popen[bytes]:
+    folders = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+    whole = f"import sys; sys.path[:0] = {folders!r}\n{program}"
+    command = [sys.executable, "-c", whole, *arguments]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
 PUTTING = """
-import sys
-from pathlib import Path
-sys.path.insert(0, {package!r})
-from ceso_mcp.repository.targets.local import LocalTarget
-target = LocalTarget(Path(sys.argv[1]))
+from place_cases import described_target
+target = described_target(sys.argv[1])
 for number in range(100000):
     target.put("packs/%06d" % number, [b"%06d" % number * 50000])
     print(number, flush=True)
 """
 
 
-def test_a_killed_putter_leaves_only_whole_objects(tmp_path: Path) -> None:
-    program = PUTTING.format(package=str(Path(__file__).parents[2]))
-    command = [sys.executable, "-c", program, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+def test_a_killed_putter_leaves_only_whole_objects(spot: Spot, target: Target) -> None:
+    if not spot.described:
+        pytest.skip("a store in memory has one process")
+    with child(PUTTING, spot.described) as process:
         assert process.stdout is not None
         try:
             process.stdout.readline()
@@ -204,11 +213,124 @@ def test_a_killed_putter_leaves_only_whole_objects(tmp_path: Path) -> None:
         finally:
             process.kill()
         said = 1 + len(process.stdout.read().splitlines())
-    target = LocalTarget(tmp_path)
     found = names(target, "packs")
     assert said <= len(found) <= said + 1
     for name in found:
         assert target.get(name) == name.removeprefix("packs/").encode() * 50000
+
+
+TAKING = """
+from place_cases import described_target
+target = described_target(sys.argv[1])
+target.exists("first")
+print("ready", flush=True)
+sys.stdin.readline()
+print(*[n for n in range(20) if target.lock("locks/%d" % n, sys.argv[2].encode())])
+"""
+
+
+def test_of_two_processes_exactly_one_gets_each_lock(spot: Spot, target: Target) -> None:
+    if not spot.described:
+        pytest.skip("a store in memory has one process")
+    with child(TAKING, spot.described, "first") as first, child(TAKING, spot.described, "second") as second:
+        both = {"first": first, "second": second}
+        for process in both.values():
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+        for process in both.values():
+            assert process.stdin is not None
+            process.stdin.write(b"go\n")
+            process.stdin.flush()
+        won = {name: process.communicate()[0].split() for name, process in both.items()}
+    assert sorted(int(n) for lot in won.values() for n in lot) == list(range(20))
+    for name, lot in won.items():
+        for number in lot:
+            assert target.get(f"locks/{int(number)}") == name.encode()
+
+
+def test_of_many_who_break_a_stale_lock_one_gets_it(target: Target) -> None:
+    for _ in range(3):
+        mine = RepositoryLock(target, "test")
+        dead = Holder(**(asdict(Holder.parse(target.get(LOCK)) or mine) | {"pid": 1, "started": "never"}))
+        mine.release()
+        target.lock(LOCK, dead.text())
+        start = threading.Barrier(6)
+        won: list[RepositoryLock] = []
+        lost: list[str] = []
+
+        def take(start=start, won=won, lost=lost) -> None:  # type: ignore[no-untyped-def]
+            start.wait(10)
+            try:
+                won.append(RepositoryLock(target, "test"))
+            except RepositoryFault as fault:
+                lost.append(fault.code)
+
+        threads = [threading.Thread(target=take) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert (len(won), lost) == (1, ["repository_locked"] * 5)
+        won[0].require()
+        won[0].release()
+        assert names(target, "locks") == []
+
+
+def test_a_lock_that_cannot_be_read_holds_until_it_is_old(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target.lock(LOCK, b'{"id": "half')
+    with pytest.raises(RepositoryFault) as caught:
+        RepositoryLock(target, "test")
+    assert caught.value.code == "repository_locked"
+    monkeypatch.setattr("ceso_mcp.repository.lock.LEASE_S", -10)  # it is older than that
+    lock = RepositoryLock(target, "test")
+    lock.require()
+    lock.release()
+
+
+def test_a_lock_that_changed_hands_is_not_given_back(target: Target) -> None:
+    target.lock("locks/a", b"one")
+    assert target.unlock("locks/a", b"one") is True
+    target.lock("locks/a", b"two")
+    assert target.unlock("locks/a", b"one") is False
+    assert target.get("locks/a") == b"two"
+    target.replace("locks/a", b"two, renewed")
+    assert target.unlock("locks/a", b"two") is False
+    assert target.unlock("locks/a", b"two, renewed") is True
+    assert not target.exists("locks/a")
+    for use in (target.get, target.size):
+        with pytest.raises(RepositoryFault) as caught:
+            use("locks/a")
+        assert caught.value.code == "no_such_object"
+
+
+def test_the_age_of_an_object_is_by_the_clock_of_the_place(target: Target) -> None:
+    target.replace("a", b"x")
+    assert -1.5 <= target.age_s("a") < 30
+    assert list(target.drafts()) == []
+
+
+def test_a_place_is_prepared_once_and_shows_what_is_in_it(spot: Spot, target: Target) -> None:
+    assert target.prepare() <= {"tmp"}
+    target.put("packs/aa/x", [b"x"])
+    target.put("ceso-repo.json", [b"x"])
+    assert target.prepare() - {"tmp"} == {"packs", "ceso-repo.json"}
+    assert spot.target().prepare() - {"tmp"} == {"packs", "ceso-repo.json"}
+
+
+@pytest.mark.slow
+def test_objects_of_64_mib_and_listings_of_thousands(target: Target) -> None:
+    piece = os.urandom(1 << 20)
+    assert target.put("packs/large", [piece, bytes(1 << 20)] * 32 + [b"end"])
+    assert target.size("packs/large") == (64 << 20) + 3
+    assert target.get("packs/large") == (piece + bytes(1 << 20)) * 32 + b"end"
+    assert target.get_range("packs/large", 64 << 20, 3) == b"end"
+    assert target.put("packs/large", [b"other"]) is False
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda n: target.put(f"many/{n % 7}/{n:04}", [b"x"]), range(2100)))
+    found = names(target, "many")
+    assert found == sorted(f"many/{n % 7}/{n:04}" for n in range(2100))
 
 
 def test_without_hard_links_a_lock_is_still_exclusive(

@@ -39,6 +39,7 @@ ASK_FOR_WHAT_IS_NOT_THERE = {
     "verify_backup": "backup_id=564d0000-0000-0000-0000-000000000000/20260101T000000Z-abcd",
     "recover": "abandoned=true",
     "prune_repository": "",
+    "copy_backup": "name=nowhere",
     "job_status": "job_id=00000000-0000-0000-0000-000000000000",
 }
 ENVELOPE = {

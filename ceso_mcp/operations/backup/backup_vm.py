@@ -83,7 +83,7 @@ class BackupVm(Change):
         backup_id = str(BackupId(_identity(vm), datetime.fromisoformat(facts.fixed.now), facts.fixed.run_id))
         parent, readings, why_full = await self._compared(facts, vm, readings)
         size = sum(reading.disk.allocated_bytes for reading in readings if not reading.parent)
-        if size > state.free_bytes:
+        if state.free_bytes is not None and size > state.free_bytes:
             raise Refused(
                 f"the disks take {size / 2**30:.1f} GiB, the repository has "
                 f"{state.free_bytes / 2**30:.1f} GiB left; compression may not save enough",
@@ -179,7 +179,7 @@ class BackupVm(Change):
     async def _compared(
         self, facts: Facts, vm: Vm, readings: list[Reading]
     ) -> tuple[str | None, list[Reading], str]:
-        """The backup to compare with, the disks that can be compared with it, and why not if there is none."""
+        """The backup to compare with, the disks that can be, and why not if there is none."""
         if self.read_all:
             return None, readings, ""
         disks = tuple((reading.node.node, reading.disk.capacity_bytes) for reading in readings)

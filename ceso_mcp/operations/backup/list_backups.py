@@ -32,7 +32,7 @@ class BackupList(Answer):
 
     repository: str
     encrypted: bool
-    free_bytes: int
+    free_bytes: int | None = Field(description="none where the place does not know")
     backups: list[BackupRow]
     total: int
     next_offset: int | None = None

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +17,8 @@ from pathlib import Path
 from ceso_mcp.errors import RepositoryFault
 from ceso_mcp.repository.target import Blob, Entry
 from ceso_mcp.repository.targets.faults import fault_of
+from ceso_mcp.repository.targets.object_names import object_name
 
-_NAME = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*\Z")
 _TMP = "tmp"
 _CLAIM = "claim-"
 _CLAIM_S = 3600.0
@@ -36,6 +35,23 @@ class LocalTarget:
     @property
     def title(self) -> str:
         return str(self._root)
+
+    def prepare(self) -> set[str]:
+        try:
+            if not self._root.exists():
+                self._root.mkdir(mode=0o700)
+            return {entry.name for entry in self._root.iterdir()}
+        except OSError as fault:
+            raise RepositoryFault(
+                f"no repository can be made at {self._root}: {fault.strerror or fault}",
+                code="not_a_repository"
+                if isinstance(fault, FileNotFoundError)
+                else fault_of(fault, self.title, "the folder").code,
+                hint="the folder above it must exist, be mounted and be writable",
+            ) from fault
+
+    def close(self) -> None:
+        return
 
     def put(self, name: str, content: Blob) -> bool:
         path = self._path(name)
@@ -137,7 +153,10 @@ class LocalTarget:
     def unlock(self, name: str, expected: bytes) -> bool:
         path = self._path(name)
         with self._faults(name):
-            if not path.exists() or path.read_bytes() != expected:
+            try:
+                if path.read_bytes() != expected:
+                    return False
+            except FileNotFoundError:
                 self._require_root()
                 return False
             aside = self._draft_path(_CLAIM)
@@ -160,9 +179,7 @@ class LocalTarget:
             return free_bytes(self._root)
 
     def _path(self, name: str) -> Path:
-        if not _NAME.match(name) or any(part in (".", "..") for part in name.split("/")):
-            raise ValueError("not the name of an object")
-        return self._root / name
+        return self._root / object_name(name)
 
     def age_s(self, name: str) -> float:
         # A file written now shows the clock that a file server stamps files with.

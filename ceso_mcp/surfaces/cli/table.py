@@ -66,6 +66,7 @@ TABLE: tuple[Row, ...] = (
         ("backup_id", "name"),
         ("ceso --lab backup restore BACKUP web03 --datastore datastore1",),
     ),
+    Row("backup", "copy", "copy_backup", ("name",), ("ceso --lab backup copy second",)),
     Row("backup", "prune", "prune_repository", (), ("ceso --lab backup prune",)),
     Row(None, "recover", "recover", (), ("ceso --lab recover", "ceso --lab recover --abandoned")),
     Row("jobs", "show", "job_status", ("job_id",), ("ceso --lab jobs show JOB --wait-seconds 50",)),
