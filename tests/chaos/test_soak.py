@@ -126,7 +126,9 @@ async def test_what_is_backed_up_is_restored_however_often_things_break(
         new = [b.backup_id for b in (await house.ask("list_backups")).backups if b.backup_id not in known]
         for backup_id in new:
             wanted = {"backup_id": backup_id, "name": "again", "datastore": "datastore1"}
-            if await run(house, "restore_vm", wanted, chance, monkeypatch, tally):
+            await run(house, "restore_vm", wanted, chance, monkeypatch, tally)
+            # A worker that died after the last step has made it all the same.
+            if "again" in {vm.name for vm in (await house.ask("list_vms")).vms}:
                 restored += 1
                 again = house.lab.volume("datastore1") / "again" / "again-flat.vmdk"
                 assert again.read_bytes() == disk.read_bytes(), backup_id

@@ -166,3 +166,25 @@ async def test_recover_removes_the_snapshot_of_a_dead_worker(
     assert job.state == "done", job.error
     assert at_rest(house) == before
     assert no_marks(house)
+
+
+async def test_a_snapshot_of_a_run_that_no_journal_knows_is_named_and_removed_if_asked(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await running(house)
+    before = at_rest(house)
+    preview = await house.preview("backup_vm", vm="web01")
+    number = next(step.number for step in preview.steps if "snapshot is there" in step.why)
+    await die(house, preview.confirm_token, number, "after", monkeypatch)
+    stranger = House(house.lab, house.folder / "elsewhere")
+    try:
+        refusal = await stranger.refusal("recover")
+        assert refusal.code == "nothing_to_recover"
+        assert "has a snapshot of run" in refusal.message
+        assert (await stranger.refusal("recover", abandoned=True)).code == "still_written"
+        monkeypatch.setattr("ceso_mcp.recipes.abandoned.READ_S", 0)
+        settling = await recover(stranger, abandoned=True)
+        assert settling.state == "done", settling.error
+        assert at_rest(house) == before
+    finally:
+        await stranger.ceso.close()

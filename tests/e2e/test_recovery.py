@@ -78,6 +78,7 @@ async def test_without_a_journal_the_marks_tell_what_is_ours(
         await newcomer.preview("recover", abandoned=True)
     assert fresh.value.code == "still_written"
     monkeypatch.setattr("ceso_mcp.recipes.abandoned.QUIET_S", 0)
+    monkeypatch.setattr("ceso_mcp.recipes.abandoned.READ_S", 0)
     job = await recover(newcomer, abandoned=True)
     assert job.state == "done", job.error
     assert house.lab.fingerprint() == before

@@ -9,12 +9,12 @@ from pydantic import Field
 
 from ceso_mcp.errors import Refused
 from ceso_mcp.fact import Facts
-from ceso_mcp.facts.marks import Marks
+from ceso_mcp.facts.marks import Marks, OurSnapshots
 from ceso_mcp.facts.runs import UnfinishedRuns
 from ceso_mcp.fields import RunName
 from ceso_mcp.operation import Change
 from ceso_mcp.plan import Plan, Step
-from ceso_mcp.recipes.abandoned import take_back
+from ceso_mcp.recipes.abandoned import let_go, take_back
 from ceso_mcp.recipes.recovery import settle
 
 
@@ -36,7 +36,8 @@ class Recover(Change):
     run_id: RunName | None = Field(None, description="only this run; all of them if left out")
     abandoned: bool = Field(
         False,
-        description="also remove half-made VMs and temporary copies of runs that the journal does not know",
+        description="also remove half-made VMs, temporary copies and snapshots of runs that the journal does"
+        " not know",
     )
 
     async def plan(self, facts: Facts) -> Plan:
@@ -56,24 +57,36 @@ class Recover(Change):
             for mark in await facts.read(Marks())
             if mark.run not in known and self.run_id in (None, mark.run)
         ]
+        snapshots = [
+            snapshot
+            for snapshot in await facts.read(OurSnapshots())
+            if snapshot.run not in known and self.run_id in (None, snapshot.run)
+        ]
         warnings = [settlement.sentence() for settlement in settled]
         if self.abandoned:
             for mark in strangers:
                 steps += await take_back(facts, mark)
+            for snapshot in snapshots:
+                steps += await let_go(facts, snapshot)
         else:
             warnings += [
                 f"{mark.path} is of run {mark.run}, which the journal does not know" for mark in strangers
+            ]
+            warnings += [
+                f"{item.path} has a snapshot of run {item.run}, which the journal does not know"
+                for item in snapshots
             ]
         if not steps:
             raise Refused(
                 "there is nothing to recover" + (": " + "; ".join(warnings) if warnings else ""),
                 code="nothing_to_recover",
                 hint="set abandoned to remove what runs left behind that this journal does not know"
-                if strangers
+                if strangers or snapshots
                 else "",
             )
         touches = [path for run in runs for path in run.touches]
-        touches += [str(mark.path) for mark in strangers] if self.abandoned else []
+        if self.abandoned:
+            touches += [str(mark.path) for mark in strangers] + [str(item.path) for item in snapshots]
         return Plan(
             title=f"settle {len(runs)} unfinished run(s)"
             + (" and what others left" if self.abandoned else ""),
