@@ -16,7 +16,7 @@ from ceso_mcp.shell import Glob, sh
 QUIET_S = 15 * 60
 """Another ceso may be working on it: what was written to more recently is left alone."""
 READ_S = 12 * 3600
-"""A temporary copy is read, and the snapshot that it was made from kept, for hours without being written to."""
+"""A temporary copy is read, and its snapshot kept, for hours without being written to."""
 
 
 async def let_go(facts: Facts, snapshot: OurSnapshot) -> list[Step]:
