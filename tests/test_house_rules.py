@@ -34,7 +34,7 @@ FLOORS = [
         "progress",
     },
     {"repository_access", "disk_streams"},
-    {"run_desk"},
+    {"run_desk", "keeping_desk"},
     {"execute", "preview", "desk"},
     {"app"},
     {"worker"},
