@@ -8,6 +8,8 @@ NODE   := $(CURDIR)/.node
 DEBIAN := busybox-static bubblewrap python3-venv qemu-utils age zstd openssh-client
 # Real guests in QEMU, and the image that they boot from.
 GUESTS := qemu-system-x86 mmdebstrap grub-pc-bin grub-common e2fsprogs iproute2
+# Whose decisions are compared with ours.
+OTHERS := restic
 
 .PHONY: demo test lint check slow boot chaos generate setup packages inspector clean
 
@@ -27,6 +29,7 @@ check: lint test
 
 # The slow suites; with `make inspector` before, the MCP inspector is one of them.
 slow: setup
+	@sh scripts/debian-packages $(OTHERS)
 	CESO_TEST_NODE=$(NODE)/node_modules/node/bin $(BIN)/pytest -m slow -rs
 
 # Boots real guests; the image of the first run is kept in the cache folder. CESO_BOOT=all adds resets, reboots and a

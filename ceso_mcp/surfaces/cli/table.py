@@ -75,7 +75,6 @@ TABLE: tuple[Row, ...] = (
         ("ceso --lab backup retention --keep-daily 7 --keep-weekly 4 --keep-monthly 12",),
     ),
     Row("backup", "forget", "forget_backups", (), ("ceso --lab backup forget --dry-run",)),
-    Row("backup", "delete", "delete_backup", ("backup_id",), ("ceso --lab backup delete BACKUP",)),
     Row(
         "backup",
         "protect",
@@ -84,9 +83,16 @@ TABLE: tuple[Row, ...] = (
         ("ceso --lab backup protect BACKUP --why 'before the upgrade'",),
     ),
     Row("backup", "unprotect", "unprotect_backup", ("backup_id",), ("ceso --lab backup unprotect BACKUP",)),
-    Row("backup", "status", "backup_status", (), ("ceso --lab backup status --max-age 26h",)),
+    Row("backup", "status", "backup_status", (), ("ceso --lab backup status --max-age 26h --no-ask-host",)),
     Row("backup", "check", "check_repository", (), ("ceso --lab backup check",)),
     Row("backup", "stats", "repository_stats", (), ("ceso --lab backup stats",)),
+    Row(
+        "backup",
+        "delete",
+        "delete_backup",
+        ("backup_id",),
+        ("ceso --lab backup delete BACKUP --even-the-last",),
+    ),
     Row(None, "recover", "recover", (), ("ceso --lab recover", "ceso --lab recover --abandoned")),
     Row("jobs", "show", "job_status", ("job_id",), ("ceso --lab jobs show JOB --wait-seconds 50",)),
 )
