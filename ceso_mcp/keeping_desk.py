@@ -12,6 +12,8 @@ from ceso_mcp.backup.keeping import (
     KeepingAction,
     KeepingQuestion,
     Protect,
+    Repair,
+    RepairableOf,
     RoomOf,
     SetPolicy,
     StandingOf,
@@ -31,7 +33,7 @@ class KeepingDesk:
         self._access = access
 
     def answer(self, question: KeepingQuestion) -> Any:
-        from ceso_mcp.repository import check, keeping, room
+        from ceso_mcp.repository import check, keeping, repair, room
 
         match question:
             case StandingOf():
@@ -42,6 +44,8 @@ class KeepingDesk:
                 return keeping.garbage_without(self._access.open(private=False), backup_ids)
             case StructureOf():
                 return check.check(self._access.open(private=False))
+            case RepairableOf():
+                return repair.repairable(self._access.open(private=False))
             case RoomOf():
                 return room.room(self._access.open(private=False))
             case VerificationOf(backup_id, sample_percent):
@@ -62,7 +66,7 @@ class KeepingDesk:
         return report, ""
 
     def perform(self, action: KeepingAction) -> Mapping[str, str]:
-        from ceso_mcp.repository import keeping
+        from ceso_mcp.repository import keeping, repair
 
         repository = self._access.open(private=False)
         match action:
@@ -72,6 +76,8 @@ class KeepingDesk:
                 return {"forgotten": str(keeping.forget(repository, backup_ids, digest))}
             case Protect(backup_id=backup_id, why=why, since=since):
                 keeping.protect(repository, backup_id, why, datetime.fromisoformat(since))
+            case Repair(digest=digest):
+                repair.repair(repository, digest)
             case Unprotect(backup_id=backup_id):
                 keeping.unprotect(repository, backup_id)
             case _:

@@ -37,6 +37,11 @@ class RoomOf(KeepingQuestion):
 
 
 @dataclass(frozen=True, slots=True)
+class RepairableOf(KeepingQuestion):
+    """What of the repository can be repaired."""
+
+
+@dataclass(frozen=True, slots=True)
 class VerificationOf(KeepingQuestion):
     """Read every byte of a backup, or a sample of its packs, check it, and note what was found."""
 
@@ -110,3 +115,18 @@ class Unprotect(KeepingAction):
 
     def shown(self) -> str:
         return f"remove the note that backup {self.backup_id} is protected"
+
+
+@dataclass(frozen=True, slots=True)
+class Repair(KeepingAction):
+    """Write the files for restoring by hand anew and remove notes that cannot be read."""
+
+    repository: str
+    files: tuple[str, ...]
+    notes: tuple[str, ...]
+    digest: str
+
+    def shown(self) -> str:
+        parts = [f"write {', '.join(self.files)}"] if self.files else []
+        parts += [f"remove {', '.join(self.notes)}"] if self.notes else []
+        return f"in {self.repository}: {'; '.join(parts)}"

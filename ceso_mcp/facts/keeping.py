@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ceso_mcp.backup.keeping import BackupRun, BackupRuns, GarbageWithout, RoomOf, StandingOf, StructureOf
+from ceso_mcp.backup.keeping import (
+    BackupRun,
+    BackupRuns,
+    GarbageWithout,
+    RepairableOf,
+    RoomOf,
+    StandingOf,
+    StructureOf,
+)
 from ceso_mcp.backup.standing import Standing
 from ceso_mcp.fact import Fact, Reading
 
@@ -37,6 +45,15 @@ class RepositoryStructure(Fact[Any]):
 
     def reading(self) -> Reading[Any]:
         (found,) = yield [StructureOf()]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class RepairableIn(Fact[Any]):
+    """What of the repository can be repaired (`repository.repair.Repairable`)."""
+
+    def reading(self) -> Reading[Any]:
+        (found,) = yield [RepairableOf()]
         return found
 
 

@@ -112,7 +112,7 @@ def policy_of(repository: Repository) -> Policy | None:
 
 def set_policy(repository: Repository, policy: Policy, before: str) -> None:
     """Write the policy, if the one before still reads `before` (`Policy.words`, "none")."""
-    with _locked(repository, "set retention"):
+    with locked(repository, "set retention"):
         found = policy_of(repository)
         if before != ("none" if found is None else found.words()):
             raise _changed("the policy is another one now")
@@ -121,7 +121,7 @@ def set_policy(repository: Repository, policy: Policy, before: str) -> None:
 
 def protect(repository: Repository, backup_id: str, why: str, since: datetime) -> None:
     """Note that the backup stays. Raises RepositoryFault `no_such_backup`."""
-    with _locked(repository, "protect"):
+    with locked(repository, "protect"):
         manifest = repository.manifest(backup_id)
         note = Protection(backup=backup_id, since=since, why=why)
         repository.store.target.replace(manifest.backup_id.object(PROTECTED), render(note))
@@ -129,7 +129,7 @@ def protect(repository: Repository, backup_id: str, why: str, since: datetime) -
 
 def unprotect(repository: Repository, backup_id: str) -> None:
     """Remove that note."""
-    with _locked(repository, "unprotect"):
+    with locked(repository, "unprotect"):
         repository.store.target.delete(BackupId.parse(backup_id).object(PROTECTED))
 
 
@@ -156,7 +156,7 @@ def forget(repository: Repository, backup_ids: Sequence[str], expected: str) -> 
     except InvalidArguments as fault:
         raise RepositoryFault(fault.message, code="no_such_backup") from fault
     target, done = repository.store.target, 0
-    with _locked(repository, "forget") as lock:
+    with locked(repository, "forget") as lock:
         if standing(repository).digest(backup_id.vm_id for backup_id in doomed) != expected:
             raise _changed("the backups are not as they were shown")
         for backup_id in doomed:
@@ -175,7 +175,7 @@ def forget(repository: Repository, backup_ids: Sequence[str], expected: str) -> 
 
 
 @contextlib.contextmanager
-def _locked(repository: Repository, what: str) -> Iterator[RepositoryLock]:
+def locked(repository: Repository, what: str) -> Iterator[RepositoryLock]:
     """Hold the repository's lock, and know that this still is the repository that was opened."""
     lock = RepositoryLock(repository.store.target, what)
     try:

@@ -35,6 +35,7 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "power_vm on": {"vm": "web01", "action": "on"},
     "power_vm off": {"vm": "web01", "action": "off"},
     "prune_repository": {},
+    "forget_backups": {},
 }
 FAULTS: dict[str, dict[str, Any] | None] = {
     "worker dies before": None,
@@ -53,6 +54,10 @@ async def prepared(house: House, operation: str) -> dict[str, Any]:
     arguments = dict(OPERATIONS[operation])
     if operation not in ("create_vm", "clone_vm", "backup_vm with snapshots"):
         await house.do("create_vm", name="web01", template=SMALL, ssh_keys=[KEY], power_on=False)
+    if operation == "forget_backups":
+        await house.do("backup_vm", vm="web01")
+        await house.do("backup_vm", vm="web01")
+        await house.do("set_retention", keep_last=1)
     if operation in ("restore_vm", "prune_repository"):
         made = await house.do("backup_vm", vm="web01")
         if operation == "restore_vm":

@@ -46,6 +46,7 @@ ASK_FOR_WHAT_IS_NOT_THERE = {
     "protect_backup": "backup_id=564d0000-0000-0000-0000-000000000000/20260101T000000Z-abcd",
     "unprotect_backup": "backup_id=564d0000-0000-0000-0000-000000000000/20260101T000000Z-abcd",
     "check_repository": "",
+    "repair_repository": "",
     "repository_stats": "",
     "job_status": "job_id=00000000-0000-0000-0000-000000000000",
 }

@@ -85,6 +85,7 @@ TABLE: tuple[Row, ...] = (
     Row("backup", "unprotect", "unprotect_backup", ("backup_id",), ("ceso --lab backup unprotect BACKUP",)),
     Row("backup", "status", "backup_status", (), ("ceso --lab backup status --max-age 26h --no-ask-host",)),
     Row("backup", "check", "check_repository", (), ("ceso --lab backup check",)),
+    Row("backup", "repair", "repair_repository", (), ()),
     Row("backup", "stats", "repository_stats", (), ("ceso --lab backup stats",)),
     Row(
         "backup",

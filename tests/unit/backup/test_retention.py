@@ -293,7 +293,7 @@ def stays(policy: Policy, backups: Iterable[Candidate]) -> set[str]:
     return {decision.id for decision in decide(policy, backups, NOW).decisions if decision.keep}
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(policy=policies, backups=histories(), chance=st.randoms(use_true_random=False))
 def test_what_stays_stays_again_in_any_order_and_the_floors_hold(
     policy: Policy, backups: list[Candidate], chance: random.Random
@@ -313,7 +313,7 @@ def test_what_stays_stays_again_in_any_order_and_the_floors_hold(
         assert stays(policy, [b for b in backups if b.id in keep]) == keep
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(policy=policies, more=policies, backups=histories())
 def test_in_independent_mode_a_rule_more_never_removes_more(
     policy: Policy, more: Policy, backups: list[Candidate]
@@ -329,7 +329,7 @@ def test_in_independent_mode_a_rule_more_never_removes_more(
         assert stays(few, backups) <= stays(many, backups)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(policy=policies, backups=histories())
 def test_an_oracle_written_for_the_tests_agrees(policy: Policy, backups: list[Candidate]) -> None:
     policy = policy.model_copy(update={"keep_within": None})

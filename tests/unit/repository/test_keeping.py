@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,12 +28,18 @@ IMAGES = [SHARED, sparse_image(SIZE, 2, 0.9), SHARED, sparse_image(SIZE, 3, 0.9)
 IDS = [str(backup_id(run)) for run in range(4)]
 
 
-@pytest.fixture
-def kit(tmp_path: Path) -> Kit:
-    kit = Kit(tmp_path / "repo", (), ())
+@pytest.fixture(scope="module")
+def four_backups(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    kit = Kit(tmp_path_factory.mktemp("four") / "repo", (), ())
     for run, image in enumerate(IMAGES):
         kit.back_up(image, run=run)
-    return kit
+    return kit.path
+
+
+@pytest.fixture
+def kit(four_backups: Path, tmp_path: Path) -> Kit:
+    shutil.copytree(four_backups, tmp_path / "repo")
+    return Kit(tmp_path / "repo", (), ())
 
 
 def digest(repository: Repository) -> str:

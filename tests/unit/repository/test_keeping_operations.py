@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -97,13 +98,19 @@ class Keeper:
             return writer.commit(**{**FACTS, "vm_name": name, "vm_uuid": vm})
 
 
-@pytest.fixture
-def keeper(tmp_path: Path) -> Keeper:
-    keeper = Keeper(Kit(tmp_path / "repo", (), ()))
+@pytest.fixture(scope="module")
+def seven_backups(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    keeper = Keeper(Kit(tmp_path_factory.mktemp("seven") / "repo", (), ()))
     for day in range(11, 17):
         keeper.back_up(WEB, day)
     keeper.back_up(DB, 12, "db 01")
-    return keeper
+    return keeper.kit.path
+
+
+@pytest.fixture
+def keeper(seven_backups: Path, tmp_path: Path) -> Keeper:
+    shutil.copytree(seven_backups, tmp_path / "repo")
+    return Keeper(Kit(tmp_path / "repo", (), ()))
 
 
 def changes(plan: Plan) -> dict[str, str]:
@@ -295,3 +302,19 @@ def test_without_a_repository_there_is_nothing_to_keep(tmp_path: Path) -> None:
     assert status(keeper).vms == []
     with pytest.raises(Refused):
         keeper.plan("delete_backup", backup_id=f"{WEB}/20260116T031500Z-4f2a9c")
+
+
+def test_repair_mends_what_can_be_mended_and_names_what_cannot(keeper: Keeper) -> None:
+    assert keeper.refusal("repair_repository") == "nothing_to_repair"
+    whole = keeper.kit.objects()
+    lost, noted = keeper.ids()[:2]
+    keeper.ask("verify_backup", backup_id=noted)
+    (keeper.kit.path / "backups" / lost / "disk-0.map.zst").unlink()
+    (keeper.kit.path / "restore.sh").write_bytes(b"rm -rf /")
+    (keeper.kit.path / "RESTORE.txt").unlink()
+    (keeper.kit.path / "backups" / noted / "verified.json").write_bytes(b"{")
+    plan = keeper.plan("repair_repository")
+    assert plan.warnings == (f"Damaged beyond repair: {lost}.",)
+    assert keeper.perform(plan)["damaged"] == [lost]
+    assert keeper.kit.objects() == {n: c for n, c in whole.items() if n != f"backups/{lost}/disk-0.map.zst"}
+    assert keeper.refusal("repair_repository") == "nothing_to_repair"
