@@ -12,6 +12,8 @@ RIVALS := openssh-server restic borgbackup util-linux iproute2
 STORAGE := openssh-server
 # Real guests in QEMU, and the image that they boot from.
 GUESTS := qemu-system-x86 mmdebstrap grub-pc-bin grub-common e2fsprogs iproute2
+# Whose decisions are compared with ours.
+OTHERS := restic
 
 .PHONY: demo test lint check slow boot chaos benchmark generate setup packages inspector clean
 
@@ -31,7 +33,7 @@ check: lint test
 
 # The slow suites; with `make inspector` before, the MCP inspector is one of them.
 slow: setup
-	@sh scripts/debian-packages $(STORAGE)
+	@sh scripts/debian-packages $(STORAGE) $(OTHERS)
 	$(BIN)/pip install --quiet --editable '.[storage]'
 	CESO_TEST_NODE=$(NODE)/node_modules/node/bin $(BIN)/pytest -m slow -rs
 

@@ -23,16 +23,17 @@ from ceso_mcp.backup.actions import (
     ParentFor,
     RemoveGarbage,
     RepositoryState,
-    VerificationOf,
 )
 from ceso_mcp.backup.agents import resume_payload
 from ceso_mcp.backup.copies import CopyBackups, CopyOf
+from ceso_mcp.backup.keeping import BackupRuns, KeepingAction, KeepingQuestion
 from ceso_mcp.copy_desk import copy_now, copy_work
 from ceso_mcp.disk_streams import FedFrames, threaded
 from ceso_mcp.errors import RepositoryFault
 from ceso_mcp.fact import HereQuestion
 from ceso_mcp.facts.runs import UnfinishedOnHost
 from ceso_mcp.facts.work import JobState
+from ceso_mcp.keeping_desk import KeepingDesk
 from ceso_mcp.plan import Here, Stream
 from ceso_mcp.ports import Feed, Sink
 from ceso_mcp.recipes.recovery import CloseRun
@@ -48,6 +49,7 @@ class RepositoryDesk:
     def __init__(self, access: RepositoryAccess, runs: RunDesk) -> None:
         self._access = access
         self._runs = runs
+        self._keeping = KeepingDesk(access)
         self._writer: Any = None
         self._disks: dict[int, Any] = {}
         self._files: dict[str, bytearray] = {}
@@ -61,6 +63,10 @@ class RepositoryDesk:
             return await self._runs.wait(question.job_id, question.wait_seconds)
         if isinstance(question, UnfinishedOnHost):
             return await self._runs.unfinished()
+        if isinstance(question, BackupRuns):
+            return await self._runs.backups()
+        if isinstance(question, KeepingQuestion):
+            return await asyncio.to_thread(self._keeping.answer, question)
         return await asyncio.to_thread(self._answer, question)
 
     def _answer(self, question: HereQuestion) -> Any:
@@ -81,8 +87,6 @@ class RepositoryDesk:
                 return self._access.open(private=False).garbage()
             case CopyOf() as copy:
                 return copy_work(self._access, copy)
-            case VerificationOf(backup_id):
-                return self._access.open().verify(backup_id)
         raise TypeError(f"no answer to {type(question).__name__}")
 
     # -- actions -----------------------------------------------------------------------------
@@ -91,6 +95,8 @@ class RepositoryDesk:
         if isinstance(action, CloseRun):
             await self._runs.close(action)
             return {}
+        if isinstance(action, KeepingAction):
+            return await asyncio.to_thread(self._keeping.perform, action)
         return await asyncio.to_thread(self._perform, action)
 
     def _perform(self, action: Here) -> Mapping[str, str]:

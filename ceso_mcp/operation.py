@@ -47,9 +47,13 @@ class Operation(BaseModel):
 
 
 class Query(Operation):
-    """An operation that only reads. A `long` one may outlast a call, so surfaces run it as a job."""
+    """An operation that only reads. A `long` one may outlast a call, so surfaces run it as a job.
+
+    One that `monitors` has an `exit_status` in its answer, by which monitoring programs go.
+    """
 
     long: ClassVar[bool] = False
+    monitors: ClassVar[bool] = False
     result: ClassVar[type[Answer]]
 
     async def answer(self, facts: Facts) -> Answer:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
+from ceso_mcp.backup.keeping import BackupRun
 from ceso_mcp.facts.runs import JournaledRun, Unfinished
 from ceso_mcp.jobs import Job, Jobs
 from ceso_mcp.journal import End, Journal
 from ceso_mcp.recipes.recovery import CloseRun, Finding
 
+_BACKUP_RUNS = 200
 WaitForJob = Callable[[str, float], Awaitable[Job]]
 _ENDS: dict[Finding, End] = {
     "finished": "done",
@@ -65,6 +68,19 @@ class RunDesk:
         sent = [step.noted_s for step in run.steps if step.sent_and_not_answered]
         since_s = time.time() - max(sent, default=0.0)
         return self._settle_s - since_s if 0 <= since_s < self._settle_s else 0.0
+
+    async def backups(self) -> tuple[BackupRun, ...]:
+        """The newest runs of backups by this machine that ended, newest first."""
+        return await asyncio.to_thread(self._backups)
+
+    def _backups(self) -> tuple[BackupRun, ...]:
+        found = []
+        for job in self._jobs().recent(_BACKUP_RUNS):
+            if job.operation == "backup_vm" and job.ended:
+                arguments = self._jobs().request(job.id).get("pending", {}).get("arguments", {})
+                ended = datetime.fromtimestamp(int(job.updated_s), UTC)
+                found.append(BackupRun(str(arguments.get("vm", "")), job.state == "done", job.message, ended))
+        return tuple(found)
 
     async def close(self, action: CloseRun) -> None:
         """Settle a run, and say so in the error of its job."""

@@ -37,13 +37,6 @@ class FileOf(HereQuestion):
 
 
 @dataclass(frozen=True, slots=True)
-class VerificationOf(HereQuestion):
-    """Read every byte of a backup and check it."""
-
-    backup_id: str
-
-
-@dataclass(frozen=True, slots=True)
 class GarbageIn(HereQuestion):
     """What no listed backup names; a RepositoryFault while somebody writes to the repository."""
 

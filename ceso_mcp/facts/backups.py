@@ -12,8 +12,8 @@ from ceso_mcp.backup.actions import (
     ManifestOf,
     ParentFor,
     RepositoryState,
-    VerificationOf,
 )
+from ceso_mcp.backup.keeping import VerificationOf
 from ceso_mcp.fact import Fact, Reading
 
 
@@ -60,12 +60,13 @@ class BackupFile(Fact[bytes]):
 
 @dataclass(frozen=True, slots=True)
 class Verification(Fact[Any]):
-    """The report of reading every byte of a backup."""
+    """The report of reading every byte of a backup, or a sample; and why it could not be noted, or ""."""
 
     backup_id: str
+    sample_percent: int = 100
 
     def reading(self) -> Reading[Any]:
-        (report,) = yield [VerificationOf(self.backup_id)]
+        (report,) = yield [VerificationOf(self.backup_id, self.sample_percent)]
         return report
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ceso_mcp.backup.names import BACKUPS, FILES, MANIFEST, PACKS, BackupId
+from ceso_mcp.backup.notes import NOTES
 from ceso_mcp.errors import InvalidArguments, RepositoryFault
 from ceso_mcp.repository.lock import RepositoryLock, locked, who_holds
 from ceso_mcp.repository.store import SETTINGS, Settings, Store
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 Lister = Callable[[], "Listing"]
 _PACK = re.compile(rf"{PACKS}/([0-9a-f]{{2}})/(([0-9a-f]{{2}})[0-9a-f]{{62}})(\.zst|\.zst\.age)\Z")
 _PART = re.compile(rf"(disk-[0-9]{{1,3}}\.(map|sums)|{re.escape(FILES)})(\.zst|\.zst\.age)\Z")
+_BESIDE = frozenset({*NOTES, f"{MANIFEST}.sig"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,19 @@ class Removed:
     size_bytes: int
 
 
-def garbage_of(target: Target, suffix: str, listing: Lister, *, require_free: bool = False) -> Garbage:
-    """Find the garbage. With `require_free`, refuses (`repository_locked`) while a writer lives: what
-    a backup under way has stored is named by nothing yet."""
+def garbage_of(
+    target: Target,
+    suffix: str,
+    listing: Lister,
+    *,
+    require_free: bool = False,
+    without: frozenset[str] = frozenset(),
+) -> Garbage:
+    """Find the garbage, as it is or as it would be `without` the manifests of some backups.
+
+    With `require_free`, refuses (`repository_locked`) while a writer lives: what a backup under way
+    has stored is named by nothing yet.
+    """
     if require_free:
         holder = who_holds(target)
         if holder is not None:
@@ -79,6 +91,10 @@ def garbage_of(target: Target, suffix: str, listing: Lister, *, require_free: bo
     objects = list(target.list(BACKUPS))
     drafts = tuple(sorted(target.drafts()))
     manifests, damaged = listing()
+    manifests = [manifest for manifest in manifests if manifest.id not in without]
+    damaged = [entry for entry in damaged if entry.id not in without]
+    going = {f"{BACKUPS}/{backup_id}/{MANIFEST}" for backup_id in without}
+    objects = [entry for entry in objects if entry.name not in going]
     named = {f"{pack.sha256}" for m in manifests for disk in m.disks for pack in disk.packs}
     committed = {entry.name.rpartition("/")[0] for entry in objects if entry.name.endswith(f"/{MANIFEST}")}
     committed |= {f"{BACKUPS}/{m.id}" for m in manifests} | {f"{BACKUPS}/{entry.id}" for entry in damaged}
@@ -94,7 +110,7 @@ def garbage_of(target: Target, suffix: str, listing: Lister, *, require_free: bo
         folder, _, name = entry.name.rpartition("/")
         if folder in committed:
             continue
-        if _is_backup_folder(folder) and _PART.match(name):
+        if _is_backup_folder(folder) and (_PART.match(name) or name in _BESIDE):
             parts.append(entry)
         else:
             foreign += 1

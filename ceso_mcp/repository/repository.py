@@ -92,6 +92,11 @@ class Repository:
         return self._target.free_bytes()
 
     @property
+    def store(self) -> Store:
+        """Where its objects are, and how they are sealed."""
+        return self._store
+
+    @property
     def recipients(self) -> tuple[str, ...]:
         """The public keys everything is sealed to; none if the repository is not encrypted."""
         return self._store.settings.recipients
@@ -199,10 +204,17 @@ class Repository:
         backup_id: BackupId | str,
         *,
         storage_only: bool = False,
+        sample_percent: float = 100,
         progress: Callable[[int, int], None] | None = None,
     ) -> VerifyReport:
-        """Read and check every byte of a backup (`repository.verify`)."""
-        return verify(self._store, self.manifest(backup_id), storage_only=storage_only, progress=progress)
+        """Read and check every byte of a backup, or a sample of its packs (`repository.verify`)."""
+        return verify(
+            self._store,
+            self.manifest(backup_id),
+            storage_only=storage_only,
+            sample_percent=sample_percent,
+            progress=progress,
+        )
 
 
 def _no_such_backup(message: str) -> RepositoryFault:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import random
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -42,7 +44,8 @@ class VerifyReport:
     """What a verification read and found.
 
     `level` is `data` (hashes, encryption, compression, every block's digest) or `storage` (hashes
-    of the stored objects only: what can be known without a private key).
+    of the stored objects only: what can be known without a private key). With a `sample_percent`
+    below 100 only so many of the packs were read, at least one.
     """
 
     backup_id: str
@@ -50,6 +53,7 @@ class VerifyReport:
     objects: int
     bytes_read: int
     damage: tuple[Damage, ...]
+    sample_percent: float = 100
 
     @property
     def ok(self) -> bool:
@@ -57,9 +61,17 @@ class VerifyReport:
 
 
 def verify(
-    store: Store, manifest: Manifest, *, storage_only: bool = False, progress: Progress | None = None
+    store: Store,
+    manifest: Manifest,
+    *,
+    storage_only: bool = False,
+    sample_percent: float = 100,
+    progress: Progress | None = None,
 ) -> VerifyReport:
     """Check everything that `manifest` names. Damage is reported, not raised.
+
+    With a `sample_percent` below 100 only so many of the packs are read, drawn anew each time, at
+    least one; maps, digests and files are always read.
 
     `progress` is called with the stored bytes read so far and in all. Raises RepositoryFault
     `no_identity` or `wrong_identity` if the repository is encrypted and `storage_only` is not set.
@@ -70,13 +82,25 @@ def verify(
             code="no_identity",
             hint="give the private key of a recipient, or check the stored objects only",
         )
-    return _Verification(store, manifest, storage_only, progress).report()
+    sample = None
+    packs = sorted({pack.sha256 for disk in manifest.disks for pack in disk.packs})
+    if sample_percent < 100 and packs:
+        count = max(1, math.ceil(len(packs) * sample_percent / 100))
+        sample = frozenset(random.SystemRandom().sample(packs, count))
+    found = _Verification(store, manifest, storage_only, progress, sample).report()
+    return replace(found, sample_percent=min(100, sample_percent))
 
 
 class _Verification:
     def __init__(
-        self, store: Store, manifest: Manifest, storage_only: bool, progress: Progress | None
+        self,
+        store: Store,
+        manifest: Manifest,
+        storage_only: bool,
+        progress: Progress | None,
+        sample: frozenset[str] | None,
     ) -> None:
+        self._sample = sample
         self._store = store
         self._manifest = manifest
         self._storage_only = storage_only
@@ -122,6 +146,8 @@ class _Verification:
             self._check_map(disk, block_map, sums)
             by_pack = list(block_map.by_pack(len(disk.packs)))
         for number, pack in enumerate(disk.packs):
+            if self._sample is not None and pack.sha256 not in self._sample:
+                continue
             runs = [] if block_map is None else [block_map[index] for index in by_pack[number]]
             # Without the map nobody can say which part of the disk a pack holds.
             held = whole if block_map is None else [(run.offset, run.length) for run in runs]

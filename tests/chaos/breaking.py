@@ -33,6 +33,7 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "power_vm on": {"vm": "web01", "action": "on"},
     "power_vm off": {"vm": "web01", "action": "off"},
     "prune_repository": {},
+    "forget_backups": {},
 }
 MAKES_A_VM = ("create_vm", "clone_vm", "restore_vm")
 DEATHS = ("worker dies before", "worker dies after", "machine reboots before", "machine reboots after")
@@ -86,6 +87,10 @@ async def prepared(house: House, operation: str) -> dict[str, Any]:
     if operation not in ("create_vm", "clone_vm", "backup_vm with snapshots"):
         template = TEMPLATE if operation == "backup_vm with restart" else SMALL
         await house.do("create_vm", name="web01", template=template, ssh_keys=[KEY], power_on=False)
+    if operation == "forget_backups":
+        await house.do("backup_vm", vm="web01")
+        await house.do("backup_vm", vm="web01")
+        await house.do("set_retention", keep_last=1)
     if operation in ("restore_vm", "prune_repository"):
         made = await house.do("backup_vm", vm="web01")
         if operation == "restore_vm":

@@ -33,6 +33,7 @@ ROWS = (
     table.Row("vm", "create", "make_toy", ("name",), ("ceso vm create bear --material plush",)),
     table.Row("vm", "delete", "burn_toy", ("vm",), ()),
     table.Row("vm", "check", "check_toy", ("toy",), ()),
+    table.Row("vm", "rate", "rate_toys", (), ()),
 )
 
 Run = Callable[..., Result]

@@ -86,6 +86,19 @@ def test_damage_is_an_answer_with_an_exit_status(run: Run) -> None:
     assert "an arm is off" in result.stdout
 
 
+@pytest.mark.parametrize("arms_off", [0, 1, 2])
+def test_a_monitoring_program_goes_by_the_exit_status(run: Run, arms_off: int) -> None:
+    result = run("vm", "rate", "--arms-off", str(arms_off))
+    assert result.exit_code == arms_off
+    assert f"{arms_off} off" in result.stdout
+
+
+def test_what_cannot_be_told_is_unknown_to_a_monitoring_program(run: Run) -> None:
+    result = run("vm", "rate", "--arms-off", "3")
+    assert result.exit_code == 3
+    assert "[unreachable]" in result.stderr
+
+
 def test_an_unexpected_failure_keeps_its_traceback_for_debug(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,7 @@ EVERY_TOOL = {
     "delete_vm": ["vm=ubuntu-24.04-golden"],
     "backup_vm": ["vm=ubuntu-24.04-golden"],
     "list_backups": [],
+    "backup_status": [],
 }
 """Calls that answer or preview; none of them changes the lab."""
 ASK_FOR_WHAT_IS_NOT_THERE = {
@@ -40,6 +41,14 @@ ASK_FOR_WHAT_IS_NOT_THERE = {
     "recover": "abandoned=true",
     "prune_repository": "",
     "copy_backup": "name=nowhere",
+    "set_retention": "keep_daily=7",
+    "forget_backups": "",
+    "delete_backup": "backup_id=564d0000-0000-0000-0000-000000000000/20260101T000000Z-abcd",
+    "protect_backup": "backup_id=564d0000-0000-0000-0000-000000000000/20260101T000000Z-abcd",
+    "unprotect_backup": "backup_id=564d0000-0000-0000-0000-000000000000/20260101T000000Z-abcd",
+    "check_repository": "",
+    "repair_repository": "",
+    "repository_stats": "",
     "job_status": "job_id=00000000-0000-0000-0000-000000000000",
 }
 ENVELOPE = {

@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from ceso_mcp.fact import Facts
-from ceso_mcp.facts.backups import Backups, Repository
+from ceso_mcp.facts.backups import Repository
+from ceso_mcp.facts.keeping import KeptBackups
 from ceso_mcp.operation import Answer, Query
 
 
@@ -25,6 +26,9 @@ class BackupRow(Answer):
     data_bytes: int
     stored_bytes: int
     not_included: list[str]
+    verified: str | None = Field(description="UTC; when all of it was last read and right")
+    protected: str | None = Field(description="set if it is protected; the reason given")
+    damaged: bool = Field(description="verifying it found damage")
 
 
 class BackupList(Answer):
@@ -56,8 +60,12 @@ class ListBackups(Query):
     offset: int = Field(0, ge=0, description="how many to skip")
 
     async def answer(self, facts: Facts) -> BackupList:
-        state, (manifests, damaged) = await facts.read(Repository(), Backups())
-        found = [m for m in manifests if self.vm is None or self.vm in (m.vm.name, m.vm.uuid_bios)]
+        state, standing = await facts.read(Repository(), KeptBackups())
+        found = [
+            (b.manifest, b)
+            for b in standing.backups
+            if self.vm is None or self.vm in (b.manifest.vm.name, b.manifest.vm.uuid_bios)
+        ]
         page = found[self.offset : self.offset + self.limit]
         end = self.offset + len(page)
         return BackupList(
@@ -77,10 +85,13 @@ class ListBackups(Query):
                     data_bytes=m.raw_bytes,
                     stored_bytes=m.stored_bytes,
                     not_included=[f"{item.what}: {item.why}" for item in m.not_included],
+                    verified=None if b.verified is None else b.verified.isoformat(timespec="seconds"),
+                    protected=b.protected,
+                    damaged=b.state == "damaged",
                 )
-                for m in page
+                for m, b in page
             ],
             total=len(found),
             next_offset=end if end < len(found) else None,
-            damaged=[str(entry) for entry in damaged],
+            damaged=[f"{entry}: {reason}" for entry, reason in standing.damaged],
         )

@@ -17,11 +17,15 @@ class VerifyAnswer(Answer):
 
     status: Literal["done", "running"] = "done"
     backup_id: str
-    intact: bool | None = Field(None, description="every byte was read and is as it was stored")
+    intact: bool | None = Field(None, description="all that was read is as it was stored")
+    sample_percent: int | None = Field(None, description="100 if every byte was read")
     objects: int | None = Field(None, description="objects read")
     checked_bytes: int | None = None
     damage: list[str] = Field(
         default_factory=list, description="what is damaged, and which part of the VM it is"
+    )
+    not_noted: str | None = Field(
+        None, description="why the outcome could not be noted in the repository, where retention heeds it"
     )
     job_id: str | None = None
     next: str | None = None
@@ -30,8 +34,10 @@ class VerifyAnswer(Answer):
 class VerifyBackup(Query):
     """Read every byte of a backup and check it: hashes, encryption, compression, every block's digest.
 
-    Changes nothing and does not ask the host. Damage is named with the disk and range it affects.
-    A sealed repository needs the age identity of the configuration. Takes as long as reading it.
+    Changes no backup and does not ask the host; the outcome is noted beside the backup, because
+    retention never removes the last one that is known to be good. Damage is named with the disk and
+    range it affects. A sealed repository needs the age identity of the configuration. Takes as long as
+    reading it; sample_percent reads only a part, drawn anew each time.
     """
 
     title: ClassVar[str] = "Verify a backup"
@@ -40,13 +46,16 @@ class VerifyBackup(Query):
     result: ClassVar[type[Answer]] = VerifyAnswer
 
     backup_id: BackupName = Field(description="id of the backup, from list_backups")
+    sample_percent: int = Field(100, ge=1, le=100, description="share of the packs that is read")
 
     async def answer(self, facts: Facts) -> VerifyAnswer:
         manifest = await facts.read(Manifest(self.backup_id))
-        report = await facts.read(Verification(self.backup_id))
+        report, not_noted = await facts.read(Verification(self.backup_id, self.sample_percent))
         return VerifyAnswer(
             backup_id=manifest.id,
             intact=report.ok,
+            sample_percent=self.sample_percent,
+            not_noted=not_noted or None,
             objects=report.objects,
             checked_bytes=report.bytes_read,
             damage=[str(item) for item in report.damage],

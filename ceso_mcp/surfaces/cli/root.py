@@ -12,7 +12,7 @@ from ceso_mcp.surfaces.cli import audit_commands, consent_commands, job_commands
 from ceso_mcp.surfaces.cli.command import Noun, OperationCommand
 from ceso_mcp.surfaces.cli.failures import INTERRUPTED, JobFailed, tell_error
 from ceso_mcp.surfaces.cli.follow import StillRunning
-from ceso_mcp.surfaces.cli.run import FoundDamage, NotConfirmed
+from ceso_mcp.surfaces.cli.run import AnswerStatus, FoundDamage, NotConfirmed
 from ceso_mcp.surfaces.cli.settings import Settings, common_options
 from ceso_mcp.surfaces.cli.table import NOUNS, rows
 
@@ -55,6 +55,8 @@ class Root(click.Group):
         except NotConfirmed:
             click.echo("Nothing has run: --yes runs without asking, --dry-run only looks.", err=True)
             _leave(TokenFault.exit_status)
+        except AnswerStatus as answer:
+            _leave(answer.status)
         except FoundDamage:
             _leave(RepositoryFault.exit_status)
         except (KeyboardInterrupt, click.Abort):

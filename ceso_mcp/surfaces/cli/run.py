@@ -42,6 +42,8 @@ def run_operation(
         operation = parse_arguments(model, given(model, values))
     except InvalidArguments as error:
         raise in_options(model, error) from None
+    if isinstance(operation, Query) and operation.monitors:
+        raise AnswerStatus(_monitored(operation, settings))
     ceso = opening.open_ceso(settings)
     if isinstance(operation, Query):
         _answer(ceso, operation, settings)
@@ -49,7 +51,20 @@ def run_operation(
         _change(ceso, operation, settings, subject=subject, dry_run=dry_run, yes=yes, full=full)
 
 
-def _answer(ceso: Ceso, query: Query, settings: Settings) -> None:
+def _monitored(query: Query, settings: Settings) -> int:
+    """Answer, and give the exit status for a monitoring program: 3 if there is no answer."""
+    from ceso_mcp.errors import CesoError
+    from ceso_mcp.surfaces.cli.failures import tell_error
+
+    try:
+        document = _answer(opening.open_ceso(settings), query, settings)
+    except CesoError as error:
+        tell_error(error, settings)
+        return 3
+    return int(document["exit_status"])
+
+
+def _answer(ceso: Ceso, query: Query, settings: Settings) -> dict[str, Any]:
     if getattr(query, "long", False):
         job = follow(ceso, ceso.start_query(query, opening.actor()), quiet=settings.json)
         document = job.result or {}
@@ -61,6 +76,7 @@ def _answer(ceso: Ceso, query: Query, settings: Settings) -> None:
         render(output.console(), document)
     if document.get("intact") is False:
         raise FoundDamage
+    return document
 
 
 async def _closing(ceso: Ceso, work: Any) -> Any:
@@ -153,6 +169,14 @@ def _ask(preview: Preview, subject: str, settings: Settings) -> None:
 
 class FoundDamage(Exception):
     """The answer, already printed, says that a backup is damaged; the exit status says so too."""
+
+
+class AnswerStatus(Exception):
+    """The answer is printed; `status` is what the command exits with."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        super().__init__(str(status))
 
 
 class NotConfirmed(Exception):
