@@ -37,6 +37,8 @@ __all__ = ["Ceso", "Consent", "parse_arguments"]
 
 Progress = Callable[[str, float | None], None]
 Consent = Literal["terminal", "dialog", "token"]
+HOSTD_PATIENCE_S = 20.0
+"""How long somebody who asks waits for hostd to come back from a restart."""
 
 
 class Ceso:
@@ -100,7 +102,7 @@ class Ceso:
         self.audit.record("query", actor, operation=query.operation_name(), arguments=arguments)
         desk = self.desk()
         try:
-            return await query.answer(HostFacts(self.runner, desk, _draw()))
+            return await query.answer(self._facts(desk, _draw()))
         finally:
             await desk.close()
 
@@ -201,6 +203,10 @@ class Ceso:
             RepositoryAccess(self.config.backup, self.redactor, self.state, self.config.host), self._runs()
         )
 
+    def _facts(self, desk: RepositoryDesk, fixed: Fixed) -> HostFacts:
+        patience_s = min(HOSTD_PATIENCE_S, self.config.host.patience_s)
+        return HostFacts(self.runner, desk, fixed, hostd_patience_s=patience_s)
+
     def _runs(self) -> RunDesk:
         return RunDesk(
             lambda: self.journal,
@@ -215,7 +221,7 @@ class Ceso:
         own = desk is None
         desk = desk or self.desk()
         try:
-            plan = await change.plan(HostFacts(self.runner, desk, fixed))
+            plan = await change.plan(self._facts(desk, fixed))
         finally:
             if own:
                 await desk.close()

@@ -7,27 +7,44 @@ runs the commands one after another and marks their ends on both streams. A `vim
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from ceso_mcp.errors import HostFault, Unreadable
+from ceso_mcp.esxi.faults import hostd_unavailable
 from ceso_mcp.fact import Fact, Fixed, HereQuestion, Question, Reply
 from ceso_mcp.ports import Desk, Runner
 from ceso_mcp.shell import Command
 
 READ_LINE = "sh -s"
 """The one command line that fact reading sends; its script comes on standard input."""
+FIRST_PAUSE_S = 0.3
 
 
 class HostFacts:
-    """Answers facts for one planning; each fact is read once."""
+    """Answers facts for one planning; each fact is read once.
 
-    def __init__(self, runner: Runner, desk: Desk, fixed: Fixed, *, timeout_s: float = 120.0) -> None:
+    While hostd does not answer, which a restart of it takes, the same questions are asked again for
+    `hostd_patience_s`; then the facts tell of it in their own words.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        desk: Desk,
+        fixed: Fixed,
+        *,
+        timeout_s: float = 120.0,
+        hostd_patience_s: float = 0.0,
+    ) -> None:
         self._runner = runner
         self._desk = desk
         self._fixed = fixed
         self._timeout_s = timeout_s
+        self._hostd_patience_s = hostd_patience_s
         self._known: dict[Fact[Any], Any] = {}
 
     @property
@@ -73,6 +90,16 @@ class HostFacts:
         return [replies[question] for question in questions]
 
     async def _ask_host(self, commands: Sequence[Command]) -> list[Reply]:
+        limit, pause_s = time.monotonic() + self._hostd_patience_s, FIRST_PAUSE_S
+        while True:
+            replies = await self._ask_once(commands)
+            hostd_answers = all(reply.ok or not hostd_unavailable(reply.output) for reply in replies)
+            if hostd_answers or time.monotonic() + pause_s > limit:
+                return replies
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, 4.0)
+
+    async def _ask_once(self, commands: Sequence[Command]) -> list[Reply]:
         mark = f"#{secrets.token_hex(12)}"
         script = batch_script(commands, mark).encode()
         try:

@@ -138,11 +138,15 @@ class Detached:
         )
 
     def look(self) -> Command:
-        """First line: its exit status, `running` or `lost`; then the end of what it has said."""
+        """First line: its exit status, `running` or `lost`; then the end of what it has said.
+
+        A status that could not be written, because the datastore is full, leaves an empty note: `lost`.
+        """
         out, end, pid = self._note("out"), self._note("exit"), quote(self.pid_file)
         return Command(
-            f'if test -e {end}; then cat {end}; elif kill -0 "$(cat {pid})" 2>/dev/null; then echo running; '
-            f"else sleep 1; cat {end} 2>/dev/null || echo lost; fi; tail -c 600 {out} 2>/dev/null"
+            f'if test -s {end}; then cat {end}; elif kill -0 "$(cat {pid})" 2>/dev/null; then echo running; '
+            f"else sleep 1; if test -s {end}; then cat {end}; else echo lost; fi; fi; "
+            f"tail -c 600 {out} 2>/dev/null"
         )
 
     def stop(self) -> Command:

@@ -49,7 +49,11 @@ def _copied(reply: Reply) -> str | NotYet:
     """Reads `Detached.look`: waits while it runs, raises StepFailed if it failed or vanished."""
     first, _, said = reply.require("looking after the copy").partition("\n")
     if first.strip() == "lost":
-        raise StepFailed("the copy was ended on the host before it was complete", code="process_lost")
+        raise StepFailed(
+            "the copy ended on the host before it was complete",
+            code="process_lost",
+            hint="somebody stopped it, the host was rebooted, or the datastore is full",
+        )
     if not first.strip().isdigit():
         percent = vmkfstools.parse_progress(said)
         return NotYet("it runs" if percent is None else f"{percent:.0f} %", percent)

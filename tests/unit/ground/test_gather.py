@@ -103,3 +103,30 @@ async def test_errors_of_one_command_do_not_reach_another() -> None:
 def test_a_cut_batch_is_unreadable() -> None:
     with pytest.raises(Unreadable, match="question 2 of 2"):
         split_batch(Reply(0, "a\n#m 0 0\nb", "\n#m 0\n"), "#m", 2)
+
+
+@pytest.mark.anyio
+async def test_hostd_is_waited_for_while_it_restarts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ceso_mcp.gather.FIRST_PAUSE_S", 0.01)
+    down = Reply(1, "", "Failed to login: Connection refused\n")
+    answers = [[down], [down], [Reply(0, "at last", "")]]
+    facts = HostFacts(None, None, Fixed("2026-01-01T00:00:00+00:00", bytes(32)), hostd_patience_s=5)  # type: ignore[arg-type]
+
+    async def once(commands: object) -> list[Reply]:
+        return answers.pop(0)
+
+    monkeypatch.setattr(facts, "_ask_once", once)
+    assert (await facts._ask_host([sh("true")]))[0].stdout == "at last"
+    assert not answers
+
+
+@pytest.mark.anyio
+async def test_hostd_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    down = Reply(1, "", "Failed to login: Connection refused\n")
+    facts = HostFacts(None, None, Fixed("2026-01-01T00:00:00+00:00", bytes(32)), hostd_patience_s=0)  # type: ignore[arg-type]
+
+    async def once(commands: object) -> list[Reply]:
+        return [down]
+
+    monkeypatch.setattr(facts, "_ask_once", once)
+    assert await facts._ask_host([sh("true")]) == [down]
