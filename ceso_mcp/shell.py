@@ -104,6 +104,10 @@ class Command:
         """`other` if this one succeeded."""
         return Command(f"{self.line} && {other.line}")
 
+    def otherwise(self, other: Command) -> Command:
+        """`other` if this one failed."""
+        return Command(f"{self.line} || {other.line}")
+
     def piped(self, other: Command) -> Command:
         """Its standard output into `other`; the exit status is that of `other`."""
         return Command(f"{self.line} | {other.line}")

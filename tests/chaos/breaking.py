@@ -77,7 +77,9 @@ class Tally:
 async def afresh(house: House) -> None:
     """The lab as it was seeded, at rest, and no repository."""
     await asyncio.to_thread(house.lab.reset)
-    await asyncio.to_thread(shutil.rmtree, house.folder / "backups", True)
+    # The place is forgotten too: one that had a repository and is empty counts as not mounted.
+    for folder in (house.folder / "backups", house.folder / "state" / "repositories"):
+        await asyncio.to_thread(shutil.rmtree, folder, True)
     await asyncio.to_thread(settled, house.lab)
 
 

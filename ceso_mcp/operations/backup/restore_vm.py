@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
-from ceso_mcp.backup.actions import DigestsFrom, DiskFrom, FileFrom
+from ceso_mcp.backup.actions import FileFrom
 from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.fact import Facts
@@ -16,14 +16,14 @@ from ceso_mcp.facts.network import Portgroups
 from ceso_mcp.facts.storage import HasProgram
 from ceso_mcp.fields import BackupName, DatastoreName, PortgroupName, VmName
 from ceso_mcp.operation import Change
-from ceso_mcp.plan import Plan, Step
+from ceso_mcp.plan import Plan
 from ceso_mcp.recipes.bring_up import bring_up, outcome
 from ceso_mcp.recipes.copying import taken_macs
-from ceso_mcp.recipes.disks import check_chain, create_disk
 from ceso_mcp.recipes.guest_setup import GuestFields, new_identity
-from ceso_mcp.recipes.place import Place, choose_place, portgroup_problem
+from ceso_mcp.recipes.place import choose_place, portgroup_problem
 from ceso_mcp.recipes.reborn import Rebirth, reborn
-from ceso_mcp.recipes.transfer import compare_disk, write_disk, write_file
+from ceso_mcp.recipes.restoring import restore_disk, without_lost_disks
+from ceso_mcp.recipes.transfer import write_file
 
 
 class RestoreVm(GuestFields, Change):
@@ -56,9 +56,7 @@ class RestoreVm(GuestFields, Change):
         place = await choose_place(facts, self.name, self.datastore, inventory)
         size = sum(disk.data_bytes for disk in manifest.disks)
         place.require_room(size, "the restored VM")
-        kept = {disk.node for disk in manifest.disks}
-        lost = [disk.node for disk in source.disks() if disk.node not in kept]
-        source = source.without([key for key in source.keys() if key.split(".")[0].lower() in lost])  # noqa: SIM118
+        source, lost = without_lost_disks(source, manifest)
         nics = source.nics()
         portgroups = await self._portgroups(facts, {nic.index: nic.network_name or "" for nic in nics})
         identity = new_identity(
@@ -80,7 +78,7 @@ class RestoreVm(GuestFields, Change):
         )
         steps = [place.claim()]
         for disk in manifest.disks:
-            steps += self._disk(place, disk, targets[disk.index])
+            steps += restore_disk(self.backup_id, disk, targets[disk.index])
         if has_nvram:
             steps.append(
                 write_file(
@@ -106,15 +104,6 @@ class RestoreVm(GuestFields, Change):
                 "compared": True,
             },
         )
-
-    def _disk(self, place: Place, disk: Any, target: Any) -> list[Step]:
-        flat = target.sibling(target.name.removesuffix(".vmdk") + "-flat.vmdk")
-        return [
-            create_disk(disk.capacity_bytes, target, f"make an empty disk {disk.index}"),
-            write_disk(flat, DiskFrom(self.backup_id, disk.index, disk.capacity_bytes)),
-            compare_disk(flat, DigestsFrom(self.backup_id, disk.index), disk.capacity_bytes),
-            check_chain(target),
-        ]
 
     async def _portgroups(self, facts: Facts, wanted: dict[int, str]) -> dict[int, str]:
         known = await facts.read(Portgroups())

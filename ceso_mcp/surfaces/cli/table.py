@@ -66,6 +66,20 @@ TABLE: tuple[Row, ...] = (
         ("backup_id", "name"),
         ("ceso --lab backup restore BACKUP web03 --datastore datastore1",),
     ),
+    Row(
+        "backup",
+        "restore-in-place",
+        "restore_in_place",
+        ("backup_id", "vm"),
+        ("ceso --lab backup restore-in-place BACKUP web01",),
+    ),
+    Row(
+        "backup",
+        "settle",
+        "settle_restore",
+        ("vm",),
+        ("ceso --lab backup settle web01 --keep before",),
+    ),
     Row("backup", "copy", "copy_backup", ("name",), ("ceso --lab backup copy second",)),
     Row("backup", "prune", "prune_repository", (), ("ceso --lab backup prune",)),
     Row(

@@ -1,0 +1,140 @@
+"""Restore a backup over the VM that it was made of."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+from pydantic import Field
+
+from ceso_mcp.backup.actions import FileFrom
+from ceso_mcp.backup.names import vm_id
+from ceso_mcp.errors import Refused
+from ceso_mcp.esxi.vmx import Vmx
+from ceso_mcp.fact import Facts
+from ceso_mcp.facts.backups import BackupFile, Manifest
+from ceso_mcp.facts.inventory import HostVms, Inventory, Vm
+from ceso_mcp.facts.storage import Datastores, Exists, HasProgram
+from ceso_mcp.fields import BackupName, ExistingVm
+from ceso_mcp.operation import Change
+from ceso_mcp.plan import Plan
+from ceso_mcp.recipes.bring_up import VMID, power_on, register, write_vmx
+from ceso_mcp.recipes.place import Place
+from ceso_mcp.recipes.reborn import refuse_uncopyable
+from ceso_mcp.recipes.restoring import restore_disk, without_lost_disks
+from ceso_mcp.recipes.swapping import kept_aside, swap
+from ceso_mcp.recipes.transfer import write_file
+
+_OF_A_RUN = re.compile(r"checkpoint\.vmstate.*|sched\.swap\.derivedname|.*\.redo|(.*\.)?ctkenabled", re.I)
+"""Keys that tell of a run of the VM, or of change tracking files, which a backup does not hold."""
+
+
+class RestoreInPlace(Change):
+    """Put a VM back to what it was in a backup, with the identity that it has.
+
+    The backup is first restored into a folder of its own, every block read back and compared, while
+    the VM stays untouched. Then the two are swapped: the VM keeps its name, place, BIOS UUID and
+    MAC addresses and gets the disks and settings of the backup; what it was before is kept aside
+    beside it, snapshots included, until `settle_restore` removes it or puts it back. The VM must be
+    off. Needs room for both. Takes minutes to hours.
+    """
+
+    title: ClassVar[str] = "Restore a VM in place"
+    toolset: ClassVar[str] = "backup"
+
+    backup_id: BackupName = Field(description="id of the backup, from list_backups")
+    vm: ExistingVm = Field(description="exact name of the VM that is replaced; it must be off")
+    power_on: bool = Field(False, description="power it on afterwards")
+
+    async def plan(self, facts: Facts) -> Plan:
+        manifest, data = await facts.read(Manifest(self.backup_id), BackupFile(self.backup_id, "vm.vmx"))
+        if not await facts.read(HasProgram("python3")):
+            raise Refused("the host has no python3 to write disks with", code="no_python")
+        inventory = await facts.read(Inventory())
+        vm = inventory.named(self.vm)
+        self._refuse_unfit(vm, manifest.vm.uuid_bios, inventory)
+        source, lost = without_lost_disks(Vmx.parse_bytes(data), manifest)
+        refuse_uncopyable(source)
+        aside = kept_aside(vm, facts.fixed.run_id)
+        staging = await self._place(facts, vm)
+        final = Place(vm.name, staging.stem, staging.volume, vm.folder, facts.fixed.run_id)
+        if await facts.read(Exists(aside)):
+            raise Refused(f"{aside} exists already", code="folder_exists")
+        size = sum(disk.data_bytes for disk in manifest.disks)
+        staging.require_room(size, "the restored VM beside the one there is")
+        steps = [staging.claim()]
+        for position, disk in enumerate(manifest.disks):
+            steps += restore_disk(self.backup_id, disk, staging.disk(position))
+        changes = {"displayName": vm.name, "uuid.bios": vm.uuid_bios}
+        location = vm.readable.get("uuid.location")
+        if location:  # where the VM was when it got its UUID; another place makes the host ask
+            changes["uuid.location"] = location
+        changes |= {f"{d.node}.fileName": staging.disk(i).name for i, d in enumerate(manifest.disks)}
+        if any(file.name == "vm.nvram" for file in manifest.files):
+            why = "restore the firmware's settings"
+            steps.append(write_file(FileFrom(self.backup_id, "vm.nvram"), staging.nvram, why))
+            changes["nvram"] = staging.nvram.name
+        dropped = [key for key in source.keys() if _OF_A_RUN.fullmatch(key)]  # noqa: SIM118
+        steps += [
+            write_vmx(staging, source.without(dropped).with_set(changes)),
+            *swap(vm, staging.folder, aside),
+            register(final),
+            *(power_on() if self.power_on else ()),
+            final.hand_over(),
+        ]
+        outside = [path for path in vm.disk_paths() if path.parent != vm.folder]
+        return Plan(
+            title=f"put VM {vm.name} back to {manifest.created:%Y-%m-%d %H:%M} UTC",
+            steps=tuple(steps),
+            touches=(f"VM {vm.name}", f"folder {vm.folder}", f"folder {aside} (new)"),
+            warnings=(
+                f"What the VM is now is kept in {aside}; settle_restore removes it or puts it back.",
+                *(f"The disk {node} is not in the backup and is left out." for node in lost),
+                *(f"The disk {path} stays where it is; the VM will not use it." for path in outside),
+                *(f"Not in the backup: {item.what}: {item.why}." for item in manifest.not_included),
+            ),
+            before_after=((f"VM {vm.name}", "as it is now", f"as in backup {self.backup_id}"),),
+            estimate=staging.estimate(size),
+            outcome={
+                "vm": vm.name,
+                "vmid": VMID,
+                "backup_id": self.backup_id,
+                "compared": True,
+                "kept_aside": str(aside),
+                "power": "on" if self.power_on else "off",
+            },
+        )
+
+    def _refuse_unfit(self, vm: Vm, backed_up: str, inventory: HostVms) -> None:
+        if vm.power != "off":
+            raise Refused(
+                f"{vm.name!r} is {vm.power}; it can be replaced only while it is off",
+                code="vm_not_off",
+                hint="shut it down first (power_vm with action shutdown)",
+            )
+        if not vm.uuid_bios or not backed_up or vm_id(vm.uuid_bios) != vm_id(backed_up):
+            raise Refused(
+                f"the backup is not one of {vm.name!r}: the BIOS UUIDs differ",
+                code="another_vm",
+                hint="restore it as a new VM instead (restore_vm)",
+            )
+        inside = f"{vm.folder.posix()}/"
+        others = [other for other in inventory.vms if other.vmid != vm.vmid]
+        if not vm.folder.path or any(other.path.posix().startswith(inside) for other in others):
+            raise Refused(
+                f"{vm.name!r} does not have its folder to itself",
+                code="folder_shared",
+                hint="restore it as a new VM instead (restore_vm)",
+            )
+
+    async def _place(self, facts: Facts, vm: Vm) -> Place:
+        """The folder that the backup is restored into before it takes the VM's place."""
+        stores = await facts.read(Datastores())
+        volume = next((store for store in stores if store.name == vm.folder.datastore), None)
+        if volume is None:
+            raise Refused(f"there is no datastore {vm.folder.datastore!r}", code="no_such_datastore")
+        run_id = facts.fixed.run_id
+        folder = vm.folder.sibling(f"{vm.folder.name}.restore-{run_id}")
+        if await facts.read(Exists(folder)):
+            raise Refused(f"{folder} exists already", code="folder_exists")
+        return Place(vm.name, vm.path.name.removesuffix(".vmx"), volume, folder, run_id)

@@ -1,0 +1,122 @@
+"""Settle what a restore in place has kept aside."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from ceso_mcp.errors import Refused
+from ceso_mcp.esxi.paths import DatastorePath
+from ceso_mcp.esxi.registervm import parse_registervm
+from ceso_mcp.esxi.vmx import Vmx
+from ceso_mcp.fact import Facts
+from ceso_mcp.facts.aside import KeptAside, VmxAt
+from ceso_mcp.facts.inventory import Inventory, Vm
+from ceso_mcp.fields import ExistingVm
+from ceso_mcp.operation import Change
+from ceso_mcp.plan import Capture, Plan, Recheck, Step, Undo
+from ceso_mcp.recipes.bring_up import VMID, registered, unregistered
+from ceso_mcp.recipes.judging import vim_cmd_worked
+from ceso_mcp.recipes.place import is_gone
+from ceso_mcp.recipes.swapping import kept_aside, swap
+from ceso_mcp.shell import Captured, sh
+
+KEPT = Captured("kept")
+
+
+class SettleRestore(Change):
+    """Keep a VM that was restored in place, or go back to what it was before.
+
+    `restored` deletes what the restore kept aside, with its disks and snapshots: from then on there is
+    no way back. `before` swaps the two, the VM must be off: it is again what it was, and what had
+    been restored is kept aside in its turn.
+    """
+
+    title: ClassVar[str] = "Settle a restore in place"
+    toolset: ClassVar[str] = "backup"
+    may_destroy: ClassVar[bool] = True
+
+    vm: ExistingVm = Field(description="exact name of the VM that was restored in place")
+    keep: Literal["restored", "before"] = Field(description="which of the two states stays")
+
+    async def plan(self, facts: Facts) -> Plan:
+        vm = (await facts.read(Inventory())).named(self.vm)
+        found = await facts.read(KeptAside(vm.folder))
+        if len(found) != 1:
+            raise Refused(
+                f"{len(found)} folders of {vm.name!r} are kept aside" if found else "nothing is kept aside",
+                code="nothing_aside",
+                hint="settle them by hand: " + ", ".join(str(path) for path in found) if found else "",
+            )
+        (aside,) = found
+        other = aside.joined(vm.path.name)
+        vmx = await facts.read(VmxAt(other))
+        if vmx is None:
+            raise Refused(f"{aside} holds no {vm.path.name}", code="vmx_unreadable")
+        if self.keep == "restored":
+            return self._removed(vm, aside, other, vmx)
+        return self._back(facts, vm, aside)
+
+    def _removed(self, vm: Vm, aside: DatastorePath, other: DatastorePath, vmx: Vmx) -> Plan:
+        outside = [disk.file_name for disk in vmx.disks() if aside.resolve(disk.file_name).parent != aside]
+        if outside:
+            raise Refused(
+                f"the VM kept aside uses the disk {outside[0]}, which lies outside its folder",
+                code="disk_outside_folder",
+                hint=f"remove {aside} by hand",
+            )
+        return Plan(
+            title=f"delete what VM {vm.name} was before its restore",
+            steps=(
+                Step(
+                    "register what is kept aside, so that the host can delete it",
+                    sh("vim-cmd", "solo/registervm", other),
+                    capture=Capture(KEPT.name, lambda reply: str(parse_registervm(reply.stdout))),
+                    judge=vim_cmd_worked,
+                    recheck=Recheck(sh("vim-cmd", "vmsvc/get.summary", other), registered),
+                    undo=Undo((sh("vim-cmd", "vmsvc/unregister", other),), done=unregistered),
+                ),
+                Step(
+                    "delete it and its disks",
+                    sh("vim-cmd", "vmsvc/destroy", KEPT),
+                    judge=vim_cmd_worked,
+                    recheck=Recheck(sh("ls", "-d", other), is_gone),
+                    completes=True,
+                    destroys=True,
+                    timeout_s=600,
+                ),
+            ),
+            touches=(f"folder {aside}",),
+            warnings=("This cannot be undone.",),
+            before_after=((str(aside), f"what {vm.name} was before", "gone"),),
+            outcome={"vm": vm.name, "kept": "restored", "deleted": str(aside)},
+        )
+
+    def _back(self, facts: Facts, vm: Vm, aside: DatastorePath) -> Plan:
+        if vm.power != "off":
+            raise Refused(
+                f"{vm.name!r} is {vm.power}",
+                code="vm_not_off",
+                hint="shut it down first (power_vm with action shutdown)",
+            )
+        kept = kept_aside(vm, facts.fixed.run_id)
+        return Plan(
+            title=f"put VM {vm.name} back to what it was before its restore",
+            steps=(
+                *swap(vm, aside, kept),
+                Step(
+                    "register the VM",
+                    sh("vim-cmd", "solo/registervm", vm.path),
+                    capture=Capture(VMID.name, lambda reply: str(parse_registervm(reply.stdout))),
+                    judge=vim_cmd_worked,
+                    recheck=Recheck(sh("vim-cmd", "vmsvc/get.summary", vm.path), registered),
+                    undo=Undo((sh("vim-cmd", "vmsvc/unregister", vm.path),), done=unregistered),
+                    completes=True,
+                ),
+            ),
+            touches=(f"VM {vm.name}", f"folder {vm.folder}", f"folder {aside}", f"folder {kept} (new)"),
+            warnings=(f"What had been restored is kept in {kept}.",),
+            before_after=((f"VM {vm.name}", "as restored", "as before"),),
+            outcome={"vm": vm.name, "vmid": VMID, "kept": "before", "kept_aside": str(kept)},
+        )

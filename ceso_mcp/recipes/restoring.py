@@ -1,0 +1,31 @@
+"""Steps that bring a backed-up disk back to the host, each block read back and compared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ceso_mcp.backup.actions import DigestsFrom, DiskFrom
+from ceso_mcp.esxi.paths import DatastorePath
+from ceso_mcp.esxi.vmx import Vmx
+from ceso_mcp.plan import Step
+from ceso_mcp.recipes.disks import check_chain, create_disk
+from ceso_mcp.recipes.transfer import compare_disk, write_disk
+
+
+def restore_disk(backup_id: str, disk: Any, target: DatastorePath) -> list[Step]:
+    """Make a thin disk at `target` and fill it from `disk`, a record of the backup's manifest."""
+    flat = target.sibling(target.name.removesuffix(".vmdk") + "-flat.vmdk")
+    return [
+        create_disk(disk.capacity_bytes, target, f"make an empty disk {disk.index}"),
+        write_disk(flat, DiskFrom(backup_id, disk.index, disk.capacity_bytes)),
+        compare_disk(flat, DigestsFrom(backup_id, disk.index), disk.capacity_bytes),
+        check_chain(target),
+    ]
+
+
+def without_lost_disks(source: Vmx, manifest: Any) -> tuple[Vmx, list[str]]:
+    """The backup's .vmx without the disks that the backup does not hold, and their nodes."""
+    kept = {disk.node for disk in manifest.disks}
+    lost = [disk.node for disk in source.disks() if disk.node not in kept]
+    gone = [key for key in source.keys() if key.split(".")[0].lower() in lost]  # noqa: SIM118
+    return source.without(gone), lost

@@ -1,0 +1,76 @@
+"""Steps that put another folder in the place of a VM's, and keep the one that was there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ceso_mcp.errors import StepFailed
+from ceso_mcp.esxi.paths import DatastorePath
+from ceso_mcp.esxi.power import PowerState, parse_power_state
+from ceso_mcp.fact import Reply
+from ceso_mcp.facts.inventory import Vm
+from ceso_mcp.plan import Captures, Recheck, Step, Undo
+from ceso_mcp.recipes.bring_up import registered
+from ceso_mcp.recipes.judging import vim_cmd_worked
+from ceso_mcp.recipes.place import is_there
+from ceso_mcp.shell import sh
+
+
+def kept_aside(vm: Vm, run_id: str) -> DatastorePath:
+    """The folder that keeps what was in the VM's place, beside it, until that is settled."""
+    return vm.folder.sibling(f"{vm.folder.name}.before-{run_id}")
+
+
+def swap(vm: Vm, incoming: DatastorePath, aside: DatastorePath) -> list[Step]:
+    """Take the VM off the inventory, put its folder `aside` and `incoming` in its place.
+
+    The VM has to be off. What comes is registered by whoever asked for it; everything is taken back.
+    """
+    return [
+        Step(
+            "see that the VM is off",
+            sh("vim-cmd", "vmsvc/power.getstate", vm.vmid),
+            judge=is_off_still,
+            reads_only=True,
+        ),
+        Step(
+            "take the VM off the inventory",
+            sh("vim-cmd", "vmsvc/unregister", vm.vmid),
+            judge=vim_cmd_worked,
+            recheck=Recheck(sh("vim-cmd", "vmsvc/get.summary", vm.path), not_registered),
+            undo=Undo((sh("vim-cmd", "solo/registervm", vm.path),), done=registered_again),
+        ),
+        _move(vm.folder, aside, "put its folder aside"),
+        _move(incoming, vm.folder, "put the other folder in its place"),
+    ]
+
+
+def _move(source: DatastorePath, target: DatastorePath, why: str) -> Step:
+    """Rename a folder. An existing target would take it in as a subfolder, so that is looked for."""
+    absent = sh("test", "!", "-e", target)
+    back = sh("test", "-e", source)
+    return Step(
+        why,
+        absent.then(sh("mv", source, target)),
+        recheck=Recheck(sh("ls", "-d", target), is_there),
+        undo=Undo((back.otherwise(sh("mv", target, source)),), when="succeeded"),
+    )
+
+
+def is_off_still(reply: Reply, captures: Captures) -> None:
+    """Judge of `power.getstate`: nobody has powered the VM on since the plan was made."""
+    vim_cmd_worked(reply, captures)
+    if parse_power_state(reply.stdout) is not PowerState.OFF:
+        raise StepFailed("the VM is not off any more", code="vm_not_off")
+
+
+def not_registered(reply: Reply) -> Mapping[str, str] | None:
+    """Reads `get.summary` of a .vmx path: it is not registered."""
+    return {} if registered(reply) is None else None
+
+
+def registered_again(reply: Reply, captures: Captures) -> None:
+    """Judge of registering anew: it is, or was all the time."""
+    if "vim.fault.AlreadyExists" in reply.output:
+        return
+    vim_cmd_worked(reply, captures)
