@@ -39,6 +39,7 @@ EVERY_TOOL = {
 ASK_FOR_WHAT_IS_NOT_THERE = {
     "verify_backup": "backup_id=564d0000-0000-0000-0000-000000000000/20260101T000000Z-abcd",
     "recover": "abandoned=true",
+    "settle_restore": "vm=nowhere",
     "prune_repository": "",
     "copy_backup": "name=nowhere",
     "set_retention": "keep_daily=7",
@@ -233,7 +234,7 @@ def test_the_inspector_agrees(folder: Path, era: str) -> None:
             more = ("--tool-arg", word) if word else ()
             answered = inspect("--method", "tools/call", "--tool-name", name, *more)
             assert answered.returncode == 5, (name, answered.stdout, answered.stderr)
-        assert {*EVERY_TOOL, *ASK_FOR_WHAT_IS_NOT_THERE, "restore_vm"} >= set(catalogue.names())
+        assert {*EVERY_TOOL, *ASK_FOR_WHAT_IS_NOT_THERE, "restore_vm", "restore_in_place"} >= set(catalogue.names())
         refused = inspect("--method", "tools/call", "--tool-name", "list_vms", "--tool-arg", "limit=0")
         assert refused.returncode == 5, refused.stdout
         for method in ("resources/list", "resources/templates/list", "prompts/list"):
