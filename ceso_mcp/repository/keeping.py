@@ -92,6 +92,20 @@ def note_verification(repository: Repository, report: VerifyReport) -> None:
     repository.store.target.replace(backup_id.object(VERIFIED), render(before.with_check(check)))
 
 
+def suspect_packs(repository: Repository, vm_id: str) -> set[str]:
+    """Hashes of all packs of a VM's backups that are noted as damaged: nothing new may lean on them."""
+    target = repository.store.target
+    packs: set[str] = set()
+    for entry in target.list(f"{BACKUPS}/{vm_id}"):
+        if not entry.name.endswith(f"/{VERIFIED}"):
+            continue
+        folder = entry.name.removeprefix(f"{BACKUPS}/").removesuffix(f"/{VERIFIED}")
+        note = verification(repository, BackupId.parse(folder))
+        if note is not None and note.damaged and target.exists(BackupId.parse(folder).object(MANIFEST)):
+            packs |= {pack.sha256 for disk in repository.manifest(folder).disks for pack in disk.packs}
+    return packs
+
+
 def policy_of(repository: Repository) -> Policy | None:
     """The policy that stands in the repository, or None."""
     try:

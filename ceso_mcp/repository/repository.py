@@ -126,7 +126,10 @@ class Repository:
             raise RepositoryFault(
                 f"backup {backup_id} has no disk {node} of {capacity_bytes} bytes", code="no_such_disk"
             )
-        return parent_disk(self._store, manifest, index)
+        from ceso_mcp.repository.keeping import suspect_packs
+
+        suspect = suspect_packs(self, manifest.backup_id.vm_id)
+        return parent_disk(self._store, manifest, index, damaged=suspect)
 
     def writer(self, backup_id: BackupId | str) -> BackupWriter:
         """Begin a backup. Raises RepositoryFault `repository_locked` while another one is written."""

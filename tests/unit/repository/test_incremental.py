@@ -22,6 +22,7 @@ from ceso_mcp.backup.wire import HEAD, data_head, end_frame, zeros_head
 from ceso_mcp.errors import ConfigFault, InvalidArguments, RepositoryFault
 from ceso_mcp.repository.backup_reader import BackupReader
 from ceso_mcp.repository.index_key import index_key
+from ceso_mcp.repository.keeping import note_verification
 from ceso_mcp.repository.parent import ParentDisk
 
 ODD = (3 << 20) + 5 * 512
@@ -169,6 +170,19 @@ def test_blocks_of_a_pack_known_as_damaged_are_sent_again(plain_kit: Kit, flat: 
     store = plain_kit.open()._store
     old = parent_disk(store, first, 0, damaged={first.disks[0].packs[0].sha256})
     assert old.unknown_blocks > parent_disk(store, first, 0).unknown_blocks == 0
+
+
+def test_blocks_of_a_backup_that_was_found_damaged_are_sent_again(kit: Kit, flat: Path) -> None:
+    first, sent_first, _ = back_up_file(kit, flat, 0)
+    path = pack_path(kit, first, 0)
+    stored = bytearray(path.read_bytes())
+    stored[len(stored) // 2] ^= 1
+    path.write_bytes(bytes(stored))
+    note_verification(kit.open(), kit.open().verify(first.id))
+    second, sent, _ = back_up_file(kit, flat, 1, first)
+    assert sent >= sent_first
+    assert restored(kit, second) == flat.read_bytes()
+    assert kit.open().verify(second.id).ok
 
 
 def test_blocks_that_map_and_digests_do_not_agree_about_are_sent_again(
