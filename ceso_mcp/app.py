@@ -21,8 +21,10 @@ from ceso_mcp.config import Config, private_directory, state_root
 from ceso_mcp.confirm import Pending, PendingRequests
 from ceso_mcp.desk import RepositoryDesk
 from ceso_mcp.errors import ConfigFault, Refused, TokenFault
+from ceso_mcp.extract_desk import ExtractDesk
 from ceso_mcp.fact import Fixed
 from ceso_mcp.gather import HostFacts
+from ceso_mcp.home import expanded
 from ceso_mcp.jobs import Job, Jobs, Spawn, spawn_worker
 from ceso_mcp.journal import Journal
 from ceso_mcp.operation import Answer, Change, Operation, Query, parse_arguments
@@ -199,9 +201,10 @@ class Ceso:
 
     def desk(self) -> RepositoryDesk:
         """The side of one plan that happens on this machine."""
-        return RepositoryDesk(
-            RepositoryAccess(self.config.backup, self.redactor, self.state, self.config.host), self._runs()
-        )
+        access = RepositoryAccess(self.config.backup, self.redactor, self.state, self.config.host)
+        folder = self.config.backup.extract_dir
+        extracting = ExtractDesk(access, self.state / "extracted" if folder is None else expanded(folder))
+        return RepositoryDesk(access, self._runs(), extracting)
 
     def _facts(self, desk: RepositoryDesk, fixed: Fixed) -> HostFacts:
         patience_s = min(HOSTD_PATIENCE_S, self.config.host.patience_s)

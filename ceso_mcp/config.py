@@ -110,6 +110,9 @@ class BackupSection(PlaceSection):
     recipients: tuple[str, ...] = Field((), description="age or SSH public keys; empty = not encrypted")
     identity: SecretRef | None = Field(None, description="age identity; needed to restore and verify only")
     copies: dict[str, CopySection] = Field({}, description="other repositories that backups are copied to")
+    extract_dir: Path | None = Field(
+        None, description="where extracted disks go; `extracted` in the state directory if unset"
+    )
 
 
 class ConsentSection(Section):

@@ -26,10 +26,12 @@ from ceso_mcp.backup.actions import (
 )
 from ceso_mcp.backup.agents import resume_payload
 from ceso_mcp.backup.copies import CopyBackups, CopyOf
+from ceso_mcp.backup.extraction import ExtractDisk, ExtractionRoom
 from ceso_mcp.backup.keeping import BackupRuns, KeepingAction, KeepingQuestion
 from ceso_mcp.copy_desk import copy_now, copy_work
 from ceso_mcp.disk_streams import FedFrames, threaded
 from ceso_mcp.errors import RepositoryFault
+from ceso_mcp.extract_desk import ExtractDesk
 from ceso_mcp.fact import HereQuestion
 from ceso_mcp.facts.runs import UnfinishedOnHost
 from ceso_mcp.facts.work import JobState
@@ -46,10 +48,13 @@ FILE_LIMIT_BYTES = 16 << 20
 class RepositoryDesk:
     """A `Desk` over the configured repository. Blocking work runs in threads."""
 
-    def __init__(self, access: RepositoryAccess, runs: RunDesk) -> None:
+    def __init__(
+        self, access: RepositoryAccess, runs: RunDesk, extracting: ExtractDesk | None = None
+    ) -> None:
         self._access = access
         self._runs = runs
         self._keeping = KeepingDesk(access)
+        self._extracting = extracting
         self._writer: Any = None
         self._disks: dict[int, Any] = {}
         self._files: dict[str, bytearray] = {}
@@ -87,6 +92,8 @@ class RepositoryDesk:
                 return self._access.open(private=False).garbage()
             case CopyOf() as copy:
                 return copy_work(self._access, copy)
+            case ExtractionRoom() as wanted if self._extracting is not None:
+                return self._extracting.room(wanted)
         raise TypeError(f"no answer to {type(question).__name__}")
 
     # -- actions -----------------------------------------------------------------------------
@@ -129,6 +136,8 @@ class RepositoryDesk:
                 }
             case CopyBackups() as copy:
                 return copy_now(self._access, copy)
+            case ExtractDisk() as disk if self._extracting is not None:
+                return self._extracting.extract(disk)
             case RemoveGarbage(digest=digest):
                 removed = self._access.open(private=False).prune(digest)
                 return {
@@ -141,6 +150,8 @@ class RepositoryDesk:
         if isinstance(action, BeginBackup) and self._writer is not None:
             writer, self._writer = self._writer, None
             await asyncio.to_thread(writer.abandon)
+        if isinstance(action, ExtractDisk) and self._extracting is not None:
+            await asyncio.to_thread(self._extracting.undo)
 
     async def close(self) -> None:
         """Abandon whatever is still open."""

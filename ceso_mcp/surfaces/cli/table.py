@@ -80,6 +80,13 @@ TABLE: tuple[Row, ...] = (
         ("vm",),
         ("ceso --lab backup settle web01 --keep before",),
     ),
+    Row(
+        "backup",
+        "extract",
+        "extract_disk",
+        ("backup_id",),
+        ("ceso --lab backup extract BACKUP --disk 0",),
+    ),
     Row("backup", "copy", "copy_backup", ("name",), ("ceso --lab backup copy second",)),
     Row("backup", "prune", "prune_repository", (), ("ceso --lab backup prune",)),
     Row(
