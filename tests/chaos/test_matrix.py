@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from e2e.conftest import House, at_rest
+from e2e.conftest import House
 
 from .breaking import (
     DEATHS,
@@ -17,6 +17,7 @@ from .breaking import (
     Tally,
     afresh,
     applies,
+    as_it_is,
     break_it,
     prepared,
     violations,
@@ -42,13 +43,13 @@ async def test_whatever_breaks_the_host_is_as_before_or_as_wanted(
     if not ALL:
         first = (list(WAYS).index(fault) * 5 + list(OPERATIONS).index(operation)) % SAMPLE
         chosen = chosen[first % max(1, min(SAMPLE, len(chosen))) :: SAMPLE]
-    before = at_rest(house)
+    before = as_it_is(house, operation)
     for number in chosen:
         # A host that is as it was can be used again, unless the operation's object is a repository.
-        if at_rest(house) != before or operation in ON_REPOSITORIES:
+        if as_it_is(house, operation) != before or operation in ON_REPOSITORIES:
             await afresh(house)
             arguments = await prepared(house, operation)
-            before = at_rest(house)
+            before = as_it_is(house, operation)
         preview = await house.preview(operation.split()[0], **arguments)
         job = await break_it(house, preview, number, fault, monkeypatch, tally)
         tally.violations += [
