@@ -22,33 +22,44 @@ class WorkerDied(BaseException):
 async def die(house: House, token: str, number: int, moment: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Confirm, and end the worker before or after step `number`; returns the job's id."""
     real_step, real_do = Execution._step, Execution._do
+    real_softly, real_record = Execution._softly, Execution._record_softly
+    dead = False
 
     async def step(self: Execution, at: int, what: Step) -> None:
+        nonlocal dead
         if at == number and moment == "before":
+            dead = True
             raise WorkerDied
         await real_step(self, at, what)
 
     async def do(self: Execution, at: int, what: Step, line: str) -> Any:
+        nonlocal dead
         reply = await real_do(self, at, what, line)
         if at == number and moment == "after":
+            dead = True
             raise WorkerDied
         return reply
 
     ended: list[str] = []
 
-    def silent(*_: Any, **__: Any) -> None:
-        return None
+    def softly(self: Execution, *words: Any) -> None:
+        if not dead:  # a dead worker writes nothing more
+            real_softly(self, *words)
+
+    def record_softly(self: Execution, kind: str, **details: Any) -> None:
+        if not dead:
+            real_record(self, kind, **details)
 
     def fail(_: Any, __: str, error: CesoError) -> None:
-        ended.append(error.message)  # a dead worker writes nothing more
+        ended.append(error.message)
 
     job = house.ceso.confirm(token, WHO, consent="terminal")
     with monkeypatch.context() as patch:
         patch.setattr(Execution, "_step", step)
         patch.setattr(Execution, "_do", do)
         patch.setattr(type(house.ceso.jobs), "fail", fail)
-        patch.setattr(Execution, "_softly", silent)
-        patch.setattr(Execution, "_record_softly", silent)
+        patch.setattr(Execution, "_softly", softly)
+        patch.setattr(Execution, "_record_softly", record_softly)
         try:
             await perform(house.ceso, job)
         except WorkerDied:

@@ -71,14 +71,14 @@ TABLE: tuple[Row, ...] = (
         "restore-in-place",
         "restore_in_place",
         ("backup_id", "vm"),
-        ("ceso --lab backup restore-in-place BACKUP web01",),
+        ("ceso --lab backup restore-in-place BACKUP ubuntu-24.04-golden",),
     ),
     Row(
         "backup",
         "settle",
         "settle_restore",
         ("vm",),
-        ("ceso --lab backup settle web01 --keep before",),
+        ("ceso --lab backup settle ubuntu-24.04-golden --keep before",),
     ),
     Row(
         "backup",
