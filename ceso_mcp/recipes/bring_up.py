@@ -7,7 +7,6 @@ from typing import Any
 
 from ceso_mcp.errors import Unreadable
 from ceso_mcp.esxi.dump import Ref, parse_object
-from ceso_mcp.esxi.faults import hostd_unavailable
 from ceso_mcp.esxi.guest import parse_guest
 from ceso_mcp.esxi.power import PowerState
 from ceso_mcp.esxi.registervm import parse_registervm
@@ -15,7 +14,7 @@ from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.fact import Reply
 from ceso_mcp.plan import Capture, Captures, NotYet, Recheck, Step, Undo, Until
 from ceso_mcp.recipes.guest_setup import Expectation, NewIdentity
-from ceso_mcp.recipes.judging import HOSTD_DOWN, is_on, until_power, vim_cmd_worked
+from ceso_mcp.recipes.judging import HOSTD_DOWN, is_on, no_answer, until_power, vim_cmd_worked
 from ceso_mcp.recipes.place import Place
 from ceso_mcp.shell import Captured, sh
 from ceso_mcp.text import Text
@@ -120,7 +119,7 @@ def wait_for_guest(expectation: Expectation, timeout_s: float) -> Step:
     """Wait until the guest reports what was asked for; its failure keeps the VM."""
 
     def done(reply: Reply) -> str | NotYet:
-        if hostd_unavailable(reply.output):
+        if no_answer(reply):
             return NotYet(HOSTD_DOWN)
         info = parse_guest(reply.require("asking for the guest"))
         reasons = expectation.missing(info)

@@ -14,6 +14,11 @@ from ceso_mcp.plan import Captures, NotYet, Until
 HOSTD_DOWN = "the host's management agent (hostd) does not answer"
 
 
+def no_answer(reply: Reply) -> bool:
+    """Whether hostd gave no answer in time or was not there to be asked: a wait goes on."""
+    return hostd_unavailable(reply.output) or (not reply.ok and "Operation timed out" in reply.output)
+
+
 def vmkfstools_worked(reply: Reply, captures: Captures) -> None:
     """Exit status 0 and no `Failed` anywhere: 100 % alone proves nothing (fact sheet vmkfstools §1.2)."""
     failure = vmkfstools.failure(reply.output)
@@ -46,7 +51,7 @@ def until_power(state: PowerState, timeout_s: float) -> Until:
     """Poll `vmsvc/power.getstate` until the VM is in `state`: success of a command is no proof."""
 
     def done(reply: Reply) -> str | NotYet:
-        if hostd_unavailable(reply.output):
+        if no_answer(reply):
             return NotYet(HOSTD_DOWN)
         found = parse_power_state(reply.require("asking for the power state"))
         return found.value if found is state else NotYet(f"the VM is {found.value}")

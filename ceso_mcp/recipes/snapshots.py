@@ -16,7 +16,7 @@ from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.fact import Reply
 from ceso_mcp.facts.inventory import Vm
 from ceso_mcp.plan import Captures, NotYet, Recheck, Step, Undo, Until
-from ceso_mcp.recipes.judging import HOSTD_DOWN, vim_cmd_worked
+from ceso_mcp.recipes.judging import HOSTD_DOWN, no_answer, vim_cmd_worked
 from ceso_mcp.shell import Captured, Command, sh
 
 CREATE_TIMEOUT_S = 900.0
@@ -41,7 +41,7 @@ def take_snapshot(vm: Vm, run_id: str, *, quiesce: bool) -> list[Step]:
     name = snapshot_name(run_id)
 
     def listed(reply: Reply) -> str | NotYet:
-        if hostd_unavailable(reply.output):
+        if no_answer(reply):
             return NotYet(HOSTD_DOWN)
         nodes = parse_snapshots(reply.require("asking for the snapshots"))
         found = [node.id for node in nodes if node.name == name]
@@ -76,7 +76,7 @@ def drop_snapshot(vm: Vm, run_id: str, others: int) -> list[Step]:
     links = {disk.node: disk.file_name for disk in vm.readable.disks()}
 
     def merged(reply: Reply) -> str | NotYet:
-        if hostd_unavailable(reply.output):
+        if no_answer(reply):
             return NotYet(HOSTD_DOWN)
         text, title, tree = reply.require("reading the .vmx").rpartition(_TITLE)
         nodes = parse_snapshots(title + tree)
