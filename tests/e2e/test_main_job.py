@@ -121,10 +121,10 @@ async def test_deleting_leaves_nothing(house: House) -> None:
 
 NAMES = [
     "it's a $(reboot)",
-    'web "1" [maintenance]',
-    "ünïcode",
-    "n" * 80,
     "a;b|c&d `e` \u4e2d",
+    pytest.param('web "1" [maintenance]', marks=pytest.mark.slow),
+    pytest.param("ünïcode", marks=pytest.mark.slow),
+    pytest.param("n" * 80, marks=pytest.mark.slow),
 ]
 
 
