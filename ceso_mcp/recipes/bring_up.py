@@ -8,6 +8,7 @@ from typing import Any
 from ceso_mcp.errors import Unreadable
 from ceso_mcp.esxi.dump import Ref, parse_object
 from ceso_mcp.esxi.guest import parse_guest
+from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.esxi.power import PowerState
 from ceso_mcp.esxi.registervm import parse_registervm
 from ceso_mcp.esxi.vmx import Vmx
@@ -25,7 +26,7 @@ ADDRESS = Captured("address")
 
 def bring_up(place: Place, vmx: Vmx, identity: NewIdentity, *, on: bool, wait_s: float) -> list[Step]:
     """Everything from finished disks to a VM that is registered and, if `on`, answers as asked."""
-    steps = [write_vmx(place, vmx), register(place)]
+    steps = [write_vmx(place, vmx), register(place.vmx)]
     if on:
         steps += power_on()
     steps.append(place.hand_over())
@@ -60,15 +61,18 @@ def write_vmx(place: Place, vmx: Vmx) -> Step:
     )
 
 
-def register(place: Place) -> Step:
-    """Register; prints the new id and nothing else (fact sheet vim-cmd §4)."""
+def register(
+    vmx: DatastorePath, why: str = "register the VM", *, into: Captured = VMID, completes: bool = False
+) -> Step:
+    """Register a .vmx; prints the new id and nothing else (fact sheet vim-cmd §4), captured as `into`."""
     return Step(
-        "register the VM",
-        sh("vim-cmd", "solo/registervm", place.vmx),
-        capture=Capture("vmid", lambda reply: str(parse_registervm(reply.stdout))),
+        why,
+        sh("vim-cmd", "solo/registervm", vmx),
+        capture=Capture(into.name, lambda reply: str(parse_registervm(reply.stdout))),
         judge=vim_cmd_worked,
-        recheck=Recheck(sh("vim-cmd", "vmsvc/get.summary", place.vmx), registered),
-        undo=Undo((sh("vim-cmd", "vmsvc/unregister", place.vmx),), done=unregistered),
+        recheck=Recheck(sh("vim-cmd", "vmsvc/get.summary", vmx), registered),
+        undo=Undo((sh("vim-cmd", "vmsvc/unregister", vmx),), done=unregistered),
+        completes=completes,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ceso_mcp.backup.actions import RemoveGarbage
 from ceso_mcp.backup.keeping import Forget
@@ -10,6 +11,23 @@ from ceso_mcp.backup.standing import Standing
 from ceso_mcp.fact import Facts
 from ceso_mcp.facts.keeping import GarbageAfter
 from ceso_mcp.plan import Step
+
+
+def remove_garbage(repository: str, garbage: Any, *, keep_on_failure: bool = False) -> Step:
+    """Remove exactly this `garbage` (`repository.prune.Garbage`), which may be none."""
+    return Step(
+        "remove what no backup names",
+        here=RemoveGarbage(
+            repository=repository,
+            packs=len(garbage.packs),
+            parts=len(garbage.parts),
+            drafts=len(garbage.drafts),
+            size_bytes=garbage.size_bytes,
+            digest=garbage.digest,
+        ),
+        destroys=bool(garbage.entries),
+        keep_on_failure=keep_on_failure,
+    )
 
 
 async def forget_steps(
@@ -27,19 +45,7 @@ async def forget_steps(
             f"{len(garbage.kept_packs)} pack(s) stay, because these backups cannot be read and may need"
             f" them: {', '.join(garbage.damaged[:10])}."
         )
-    sweep = Step(
-        "remove what no backup names",
-        here=RemoveGarbage(
-            repository=standing.repository,
-            packs=len(garbage.packs),
-            parts=len(garbage.parts),
-            drafts=len(garbage.drafts),
-            size_bytes=garbage.size_bytes,
-            digest=garbage.digest,
-        ),
-        destroys=bool(garbage.entries),
-        keep_on_failure=True,
-    )
+    sweep = remove_garbage(standing.repository, garbage, keep_on_failure=True)
     if not backup_ids:
         return (sweep,), garbage.size_bytes, tuple(warnings)
     digest = standing.digest(backup_id.split("/")[0] for backup_id in backup_ids)

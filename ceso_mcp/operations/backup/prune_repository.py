@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ceso_mcp.backup.actions import RemoveGarbage
 from ceso_mcp.fact import Facts
 from ceso_mcp.facts.backups import Garbage, Repository
 from ceso_mcp.operation import Change
-from ceso_mcp.plan import Plan, Step
+from ceso_mcp.plan import Plan
+from ceso_mcp.recipes.forgetting import remove_garbage
 from ceso_mcp.shell import Captured
 
 
@@ -36,20 +36,7 @@ class PruneRepository(Change):
             warnings.append(f"{found.foreign} file(s) that are not ceso's are left alone.")
         return Plan(
             title=f"prune repository {state.path}" if objects else "prune: there is nothing to remove",
-            steps=(
-                Step(
-                    "remove what no backup names",
-                    here=RemoveGarbage(
-                        repository=state.path,
-                        packs=len(found.packs),
-                        parts=len(found.parts),
-                        drafts=len(found.drafts),
-                        size_bytes=found.size_bytes,
-                        digest=found.digest,
-                    ),
-                    destroys=objects > 0,
-                ),
-            ),
+            steps=(remove_garbage(state.path, found),),
             touches=(f"repository {state.path}: {objects} object(s) that no backup names",),
             warnings=tuple(warnings),
             before_after=(("bytes that no backup names", str(found.size_bytes), "0"),) if objects else (),

@@ -78,7 +78,7 @@ class RestoreInPlace(Change):
         steps += [
             write_vmx(staging, source.without(dropped).with_set(changes)),
             *swap(vm, staging.folder, aside),
-            register(final),
+            register(final.vmx),
             *(power_on() if self.power_on else ()),
             final.hand_over(),
         ]

@@ -8,15 +8,14 @@ from pydantic import Field
 
 from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.paths import DatastorePath
-from ceso_mcp.esxi.registervm import parse_registervm
 from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.fact import Facts
 from ceso_mcp.facts.aside import KeptAside, VmxAt
 from ceso_mcp.facts.inventory import Inventory, Vm
 from ceso_mcp.fields import ExistingVm
 from ceso_mcp.operation import Change
-from ceso_mcp.plan import Capture, Plan, Recheck, Step, Undo
-from ceso_mcp.recipes.bring_up import VMID, registered, unregistered
+from ceso_mcp.plan import Plan, Recheck, Step
+from ceso_mcp.recipes.bring_up import VMID, register
 from ceso_mcp.recipes.judging import vim_cmd_worked
 from ceso_mcp.recipes.place import is_gone
 from ceso_mcp.recipes.swapping import kept_aside, swap
@@ -69,14 +68,7 @@ class SettleRestore(Change):
         return Plan(
             title=f"delete what VM {vm.name} was before its restore",
             steps=(
-                Step(
-                    "register what is kept aside, so that the host can delete it",
-                    sh("vim-cmd", "solo/registervm", other),
-                    capture=Capture(KEPT.name, lambda reply: str(parse_registervm(reply.stdout))),
-                    judge=vim_cmd_worked,
-                    recheck=Recheck(sh("vim-cmd", "vmsvc/get.summary", other), registered),
-                    undo=Undo((sh("vim-cmd", "vmsvc/unregister", other),), done=unregistered),
-                ),
+                register(other, "register what is kept aside, so that the host can delete it", into=KEPT),
                 Step(
                     "delete it and its disks",
                     sh("vim-cmd", "vmsvc/destroy", KEPT),
@@ -105,15 +97,7 @@ class SettleRestore(Change):
             title=f"put VM {vm.name} back to what it was before its restore",
             steps=(
                 *swap(vm, aside, kept),
-                Step(
-                    "register the VM",
-                    sh("vim-cmd", "solo/registervm", vm.path),
-                    capture=Capture(VMID.name, lambda reply: str(parse_registervm(reply.stdout))),
-                    judge=vim_cmd_worked,
-                    recheck=Recheck(sh("vim-cmd", "vmsvc/get.summary", vm.path), registered),
-                    undo=Undo((sh("vim-cmd", "vmsvc/unregister", vm.path),), done=unregistered),
-                    completes=True,
-                ),
+                register(vm.path, completes=True),
             ),
             touches=(f"VM {vm.name}", f"folder {vm.folder}", f"folder {aside}", f"folder {kept} (new)"),
             warnings=(f"What had been restored is kept in {kept}.",),
