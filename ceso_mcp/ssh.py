@@ -16,6 +16,7 @@ from ceso_mcp.config import HostSection
 from ceso_mcp.errors import CesoError, HostFault
 from ceso_mcp.fact import Reply
 from ceso_mcp.home import expanded
+from ceso_mcp.host_keys import algorithms_of, words_of
 from ceso_mcp.ports import Feed, Sink
 from ceso_mcp.secrets import read_secret
 
@@ -64,7 +65,7 @@ class HostConnection:
                     )
                 except (asyncssh.Error, OSError) as error:
                     raise HostFault(
-                        f"the host did not open a channel ({_words(error)})",
+                        f"the host did not open a channel ({words_of(error)})",
                         code="connection_lost",
                         changed=UNDER_WAY,
                     ) from None
@@ -135,7 +136,7 @@ class HostConnection:
                 host.port,
                 username=host.user,
                 known_hosts=(pinned, [], []),
-                server_host_key_algs=_host_key_algorithms(pinned),
+                server_host_key_algs=algorithms_of(pinned),
                 encryption_algs=list(CIPHERS),
                 compression_algs=None,
                 config=None,
@@ -163,7 +164,7 @@ class HostConnection:
             raise self._refused from None
         except (OSError, asyncssh.Error, TimeoutError) as error:
             raise HostFault(
-                f"cannot reach {where} ({_words(error)})",
+                f"cannot reach {where} ({words_of(error)})",
                 code="unreachable",
                 changed="Nothing was changed.",
                 hint="is the host up, and its SSH service started?",
@@ -247,15 +248,3 @@ async def _write(channel: Any, exchange: _Exchange, stdin: bytes, feed: Feed | N
     except CesoError:
         channel.abort()  # the command must not take half of its input for all of it
         raise
-
-
-def _host_key_algorithms(pinned: list[asyncssh.SSHKey]) -> list[str]:
-    names: list[str] = []
-    for key in pinned:
-        kind = key.get_algorithm()
-        names += ["rsa-sha2-512", "rsa-sha2-256"] if kind == "ssh-rsa" else [kind]
-    return list(dict.fromkeys(names))
-
-
-def _words(error: BaseException) -> str:
-    return str(error).strip() or type(error).__name__

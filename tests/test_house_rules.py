@@ -20,7 +20,7 @@ FLOORS = [
     {"facts"},
     {"recipes"},
     {"operations"},
-    {"catalogue", "redact", "clock", "home", "audit_file", "secrets", "config"},
+    {"catalogue", "redact", "clock", "home", "host_keys", "audit_file", "secrets", "config"},
     {
         "ssh",
         "audit",

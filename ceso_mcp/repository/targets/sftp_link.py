@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import asyncssh
 
 from ceso_mcp.errors import RepositoryFault
+from ceso_mcp.host_keys import algorithms_of, words_of
 
 T = TypeVar("T")
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes256-ctr", "aes128-ctr")
@@ -112,7 +113,7 @@ class SftpLink:
                     until = now + (self.login.patience_s if self._was_there else 0)
                 if now + pause_s > until:
                     raise RepositoryFault(
-                        f"the server of the repository {self.login.title} is not there: {_words(error)}",
+                        f"the server of the repository {self.login.title} is not there: {words_of(error)}",
                         code="repository_gone",
                         hint="see whether the server is up and can be reached"
                         + ("" if self._was_there else ", and has a host key of the pinned kind"),
@@ -135,7 +136,9 @@ class SftpLink:
                     self._require_fit(sftp)
                 except (asyncssh.SFTPBadMessage, asyncssh.SFTPFailure, asyncssh.SFTPOpUnsupported) as error:
                     raise self._refusal(
-                        "repository_unfit", f"it does not serve SFTP ({_words(error)})", "see its SSH server"
+                        "repository_unfit",
+                        f"it does not serve SFTP ({words_of(error)})",
+                        "see its SSH server",
                     ) from None
                 except BaseException:
                     await self._drop()
@@ -151,7 +154,7 @@ class SftpLink:
         except (asyncssh.KeyImportError, OSError) as error:
             raise self._refusal(
                 "repository_login",
-                f"a key cannot be read ({_words(error)})",
+                f"a key cannot be read ({words_of(error)})",
                 "see the keys in the configuration",
             ) from None
         options: dict[str, Any] = {} if login.user is None else {"username": login.user}
@@ -164,7 +167,7 @@ class SftpLink:
                 login.port,
                 client_keys=[key] if key is not None else None,
                 known_hosts=(pinned, [], []),
-                server_host_key_algs=_algorithms(pinned),
+                server_host_key_algs=algorithms_of(pinned),
                 encryption_algs=list(CIPHERS),
                 compression_algs=None,
                 config=None,
@@ -184,7 +187,7 @@ class SftpLink:
         except asyncssh.KeyExchangeFailed as error:
             raise self._refusal(
                 "repository_host_key",
-                f"no host key or cipher fits ({_words(error)})",
+                f"no host key or cipher fits ({words_of(error)})",
                 "see whether the pinned host keys are of a kind that the server has",
             ) from None
         except asyncssh.PermissionDenied:
@@ -234,15 +237,3 @@ def _unheard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Of many requests under way when a connection breaks, asyncssh hears out only the first."""
     if not isinstance(context.get("exception"), asyncssh.Error):
         loop.default_exception_handler(context)
-
-
-def _algorithms(pinned: list[asyncssh.SSHKey]) -> list[str]:
-    names: list[str] = []
-    for key in pinned:
-        kind = key.get_algorithm()
-        names += ["rsa-sha2-512", "rsa-sha2-256"] if kind == "ssh-rsa" else [kind]
-    return list(dict.fromkeys(names))
-
-
-def _words(error: BaseException) -> str:
-    return str(error).strip() or type(error).__name__
