@@ -23,8 +23,8 @@ from .breaking import (
     violations,
 )
 
-pytestmark = [pytest.mark.anyio, pytest.mark.chaos, pytest.mark.timeout(240)]
 ALL = os.environ.get("CESO_CHAOS") == "all"
+pytestmark = [pytest.mark.anyio, pytest.mark.chaos, pytest.mark.timeout(1800 if ALL else 240)]
 SAMPLE = 7
 """Every so many-th step is in the fixed sample, another first one for each operation and fault."""
 WAYS = (*DEATHS, *FAULTS)
