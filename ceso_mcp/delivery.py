@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from ceso_mcp.errors import HostFault
+from ceso_mcp.errors import CesoError, HostFault, StepFailed
 from ceso_mcp.fact import Reply
-from ceso_mcp.plan import NotYet, Step
+from ceso_mcp.plan import NotYet, Step, Watch
 from ceso_mcp.ports import Desk, Runner, Sink
 
 LOST = ("connection_lost", "unreachable")
@@ -22,6 +23,7 @@ UNKNOWN = (*LOST, "timeout")
 """Codes of faults after which nobody knows whether the command ran."""
 
 Report = Callable[[float | None, str], None]
+Answered = TypeVar("Answered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,12 @@ class Delivery:
     async def send(self, step: Step, line: str, recheck: str | None, report: Report) -> Reply | Happened:
         """The reply of `line`, or the proof that it happened though its reply was lost.
 
-        Raises HostFault when the outcome stays unknown or the host cannot be reached in time.
+        Raises HostFault when the outcome stays unknown or the host cannot be reached in time, and what
+        the step's watch raises.
         """
+        return await self._watched(step, self._send(step, line, recheck, report))
+
+    async def _send(self, step: Step, line: str, recheck: str | None, report: Report) -> Reply | Happened:
         pauses = self._patience.pauses()
         again = False
         while True:
@@ -136,8 +142,11 @@ class Delivery:
         """Poll until the step's `until` answers; its last reply and the value.
 
         A host that cannot be reached for a while is waited for within the step's own time. Raises
-        HostFault `not_reached` when that is up.
+        HostFault `not_reached` when that is up, and what the step's watch raises.
         """
+        return await self._watched(step, self._wait(step, line, report))
+
+    async def _wait(self, step: Step, line: str, report: Report) -> tuple[Reply, str]:
         until = step.until
         assert until is not None
         limit = time.monotonic() + until.timeout_s
@@ -161,6 +170,32 @@ class Delivery:
                 )
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, until.every_s)
+
+    async def _watched(self, step: Step, work: Coroutine[Any, Any, Answered]) -> Answered:
+        """The outcome of `work`, which ends at once when the step's watch raises."""
+        if step.watch is None:
+            return await work
+        working = asyncio.ensure_future(work)
+        watching = asyncio.ensure_future(self._look_on(step.watch))
+        try:
+            await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                await watching
+            return await working
+        finally:
+            for task in (working, watching):
+                task.cancel()
+            await asyncio.gather(working, watching, return_exceptions=True)
+
+    async def _look_on(self, watch: Watch) -> None:
+        while True:
+            await asyncio.sleep(watch.every_s)
+            try:
+                watch.judge(await self._runner.run(watch.command.line, timeout_s=60.0), {})
+            except StepFailed:
+                raise
+            except CesoError:
+                continue
 
 
 def _counting(inner: Sink, step: Step, report: Report) -> Sink:

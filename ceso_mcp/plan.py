@@ -79,6 +79,19 @@ class Until:
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """A reading command asked every `every_s` while a step runs; `judge` ends the step by raising StepFailed.
+
+    An answer that does not come or cannot be read ends nothing: the question is asked again.
+    """
+
+    command: Command
+    judge: Judge
+    expects: str
+    every_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class Undo:
     """How a step is taken back.
 
@@ -132,7 +145,8 @@ class Step:
     `reads_only` marks a command that changes nothing; `destroys` one that cannot be undone and
     removes data. With `keep_on_failure`, a failure here leaves the earlier steps in place: they
     are the wanted result, and only this last proof of it is missing. `percent` reads progress from
-    a piece of output; `bytes_expected` is the size of a stream, for the same purpose.
+    a piece of output; `bytes_expected` is the size of a stream, for the same purpose. `watch` looks at
+    the host meanwhile.
 
     When the connection breaks, the outcome of a step is unknown. A `repeatable` step is sent again
     (once more does no harm); one with a `recheck` is looked up first; any other is undone. The step
@@ -158,6 +172,7 @@ class Step:
     timeout_s: float = 60.0
     percent: Callable[[str], float | None] | None = None
     bytes_expected: int | None = None
+    watch: Watch | None = None
 
     def __post_init__(self) -> None:
         if (self.command is None) == (self.here is None):
@@ -184,6 +199,10 @@ class Step:
             doc["captures"] = self.capture.name
         if self.until is not None:
             doc["until"] = f"{self.until.expects}, at most {self.until.timeout_s:g} s"
+        if self.watch is not None:
+            doc["watch"] = (
+                f"{self.watch.expects}, asked every {self.watch.every_s:g} s: {self.watch.command.line}"
+            )
         if self.undo is not None:
             doc["undo"] = [command.line for command in self.undo.commands]
         elif self.here is not None and self.here.undo_shown():

@@ -23,6 +23,7 @@ class StepView(Answer):
     stdin: str | None = Field(None, description="what goes to standard input, secrets named only")
     undo: list[str] = Field(default_factory=list, description="what takes the step back if a later one fails")
     waits_for: str | None = None
+    watches: str | None = Field(None, description="what is looked at while the step runs, and ends it")
     captures: str | None = None
     destroys: bool = False
     reads_only: bool = False
@@ -113,6 +114,7 @@ def _step(number: int, step: Step) -> StepView:
         stdin="".join(parts) or None,
         undo=doc.get("undo", []),
         waits_for=doc.get("until"),
+        watches=doc.get("watch"),
         captures=doc.get("captures"),
         destroys=step.destroys,
         reads_only=step.reads_only,

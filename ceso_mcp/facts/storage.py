@@ -8,9 +8,10 @@ from ceso_mcp.errors import Refused, Unreadable
 from ceso_mcp.esxi import esxcli
 from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.esxi.vmdk import Descriptor
-from ceso_mcp.fact import Fact, Reading
+from ceso_mcp.fact import Fact, Reading, Reply
 from ceso_mcp.shell import Command, sh
 
+LIST_DATASTORES = sh("esxcli", "storage", "filesystem", "list")
 MAX_LINKS = 33
 """A base disk and the 32 snapshots that ESXi supports above it (fact sheet vmkfstools §6)."""
 
@@ -20,11 +21,14 @@ class Datastores(Fact[tuple[esxcli.Volume, ...]]):
     """The volumes that hold VMs: VMFS and NFS, by name, mounted and with a name."""
 
     def reading(self) -> Reading[tuple[esxcli.Volume, ...]]:
-        (reply,) = yield [sh("esxcli", "storage", "filesystem", "list")]
-        volumes = esxcli.filesystems(reply.require("listing the datastores"))
-        return tuple(
-            v for v in volumes if v.name and v.type.startswith(("VMFS-5", "VMFS-6", "NFS", "VMFS-3"))
-        )
+        (reply,) = yield [LIST_DATASTORES]
+        return datastores_of(reply)
+
+
+def datastores_of(reply: Reply) -> tuple[esxcli.Volume, ...]:
+    """Reads `LIST_DATASTORES`."""
+    volumes = esxcli.filesystems(reply.require("listing the datastores"))
+    return tuple(v for v in volumes if v.name and v.type.startswith(("VMFS-5", "VMFS-6", "NFS", "VMFS-3")))
 
 
 @dataclass(frozen=True, slots=True)

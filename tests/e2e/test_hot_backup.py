@@ -76,6 +76,28 @@ async def test_what_is_written_after_the_snapshot_is_not_in_the_backup(house: Ho
     assert disk(house, "web01") == content
 
 
+async def test_a_datastore_that_fills_meanwhile_ends_the_backup_and_not_the_vm(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ceso_mcp.recipes.room.EVERY_S", 0.2)
+    await running(house)
+    before = at_rest(house)
+    preview = await house.preview("backup_vm", vm="web01")
+    assert any("512 MiB free on datastore1" in (step.watches or "") for step in preview.steps)
+    house.lab.add_fault(Fault(match="vmkfstools -i", where="shim", effect="delay", seconds=20.0))
+    running_backup = asyncio.create_task(house.confirm(preview.confirm_token))
+    await asyncio.sleep(1.0)
+    house.lab.fill("datastore1", free_bytes=100 << 20)
+    job = await running_backup
+    house.lab.clear_faults()
+    house.lab.unfill("datastore1")
+    assert job.state == "failed"
+    assert (job.error or {})["code"] == "datastore_full"
+    assert "MiB left, and VMs that run on it need them" in (job.error or {})["message"]
+    assert at_rest(house) == before
+    assert no_marks(house)
+
+
 async def test_a_vm_with_snapshots_of_its_own_keeps_them(house: House) -> None:
     await house.do("power_vm", vm="snapshotted", action="on")
     await asyncio.to_thread(settled, house.lab)

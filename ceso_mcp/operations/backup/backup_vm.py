@@ -25,6 +25,7 @@ from ceso_mcp.plan import Capture, Estimate, Plan, Step
 from ceso_mcp.recipes.copying import nvram_of
 from ceso_mcp.recipes.downtime import power_on_again, shut_down
 from ceso_mcp.recipes.reading import Reading, TemporaryCopy, directly, readings_of
+from ceso_mcp.recipes.room import watched
 from ceso_mcp.recipes.snapshots import drop_snapshot, take_snapshot
 from ceso_mcp.recipes.transfer import note_times, read_file, unchanged
 from ceso_mcp.shell import Captured
@@ -238,11 +239,13 @@ class BackupVm(Change):
         freeze = take_snapshot(vm, run_id, quiesce=self.quiesce)
         if self.how == "restart":
             freeze = [*await shut_down(facts, vm), *freeze, *power_on_again(vm)]
+        watch = {*growth, place.datastore}
         thaw = drop_snapshot(vm, run_id, len(await facts.read(SnapshotTree(vm.vmid))))
         if at_once:
-            made = [step for copy in copies for step in copy.make()]
+            made = watched((step for copy in copies for step in copy.make()), watch)
             return [*freeze, *made, *thaw, *(step for copy in copies for step in copy.read())]
-        return [*freeze, *(step for copy in copies for step in (*copy.make(), *copy.read())), *thaw]
+        one_by_one = (step for copy in copies for step in (*copy.make(), *copy.read()))
+        return [*freeze, *watched(one_by_one, watch), *thaw]
 
     async def _room(self, facts: Facts, vm: Vm, copies: int, growth: dict[str, int]) -> DatastorePath:
         """Where temporary copies of `copies` bytes go; raises Refused `datastore_full` if they cannot."""

@@ -51,6 +51,8 @@ def _step(target: Console, step: StepView, full: bool) -> None:
         _stdin(target, step.stdin, full)
     if step.waits_for:
         line(target, f"     until: {step.waits_for}", "dim")
+    if step.watches:
+        line(target, f"     meanwhile: {step.watches}", "dim")
     for undo in step.undo:
         line(target, f"     undo: {undo}", "dim")
 
