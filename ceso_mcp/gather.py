@@ -25,7 +25,7 @@ FIRST_PAUSE_S = 0.3
 
 
 class HostFacts:
-    """Answers facts for one planning; each fact is read once.
+    """Answers facts for one planning; each fact is read once, and each command that facts share is sent once.
 
     While hostd does not answer, which a restart of it takes, the same questions are asked again for
     `hostd_patience_s`; then the facts tell of it in their own words.
@@ -46,6 +46,7 @@ class HostFacts:
         self._timeout_s = timeout_s
         self._hostd_patience_s = hostd_patience_s
         self._known: dict[Fact[Any], Any] = {}
+        self._replies: dict[Command, Reply] = {}
 
     @property
     def fixed(self) -> Fixed:
@@ -80,14 +81,15 @@ class HostFacts:
             waiting.append((fact, generator, list(questions)))
 
     async def _round(self, questions: Sequence[Question]) -> list[Any]:
-        commands = list(dict.fromkeys(q for q in questions if isinstance(q, Command)))
-        replies: dict[Any, Any] = {}
+        asked = dict.fromkeys(question for question in questions if isinstance(question, Command))
+        commands = [command for command in asked if command not in self._replies]
         if commands:
-            replies.update(zip(commands, await self._ask_host(commands), strict=True))
+            self._replies.update(zip(commands, await self._ask_host(commands), strict=True))
+        here: dict[HereQuestion, Any] = {}
         for question in questions:
-            if isinstance(question, HereQuestion) and question not in replies:
-                replies[question] = await self._desk.reply(question)
-        return [replies[question] for question in questions]
+            if isinstance(question, HereQuestion) and question not in here:
+                here[question] = await self._desk.reply(question)
+        return [here[q] if isinstance(q, HereQuestion) else self._replies[q] for q in questions]
 
     async def _ask_host(self, commands: Sequence[Command]) -> list[Reply]:
         limit, pause_s = time.monotonic() + self._hostd_patience_s, FIRST_PAUSE_S

@@ -75,6 +75,15 @@ async def test_a_fact_is_read_once_for_one_planning() -> None:
     assert shell.trips == 1
 
 
+async def test_a_command_that_two_facts_need_is_sent_once() -> None:
+    shell = LocalShell()
+    known = facts(shell)
+    # The first question of `Twice("a!")` is the second of `Twice("a")`.
+    assert await known.read(Twice("a")) == "a!!"
+    assert await known.read(Twice("a!")) == "a!!!"
+    assert shell.trips == 3
+
+
 async def test_an_idle_connection_that_died_is_tried_once_more() -> None:
     lost = HostFault("lost", code="connection_lost")
     assert await facts(LocalShell(lost)).read(Says("a")) == "a"
