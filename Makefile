@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# Tests wait for a make-believe host more than they compute, so there may be more of them than processors.
+WORKERS ?= 4
 NODE   := $(CURDIR)/.node
 DEBIAN := busybox-static bubblewrap python3-venv qemu-utils age zstd openssh-client
 # What the benchmarks compare with, and what they need besides.
@@ -21,7 +23,7 @@ demo: setup
 	$(BIN)/ceso demo
 
 test: setup
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 lint: setup
 	$(BIN)/ruff check .
@@ -35,7 +37,7 @@ check: lint test
 slow: setup
 	@sh scripts/debian-packages $(STORAGE) $(OTHERS)
 	$(BIN)/pip install --quiet --editable '.[storage]'
-	CESO_TEST_NODE=$(NODE)/node_modules/node/bin $(BIN)/pytest -m slow -rs
+	CESO_TEST_NODE=$(NODE)/node_modules/node/bin $(BIN)/pytest -m slow -rs -n $(WORKERS) --dist worksteal
 
 # Boots real guests; the image of the first run is kept in the cache folder. CESO_BOOT=all adds resets, reboots and a
 # killed server.
@@ -45,7 +47,7 @@ boot: setup
 
 # Operations broken at every step: a fixed sample, or all of it with CESO_CHAOS=all.
 chaos: setup
-	$(BIN)/pytest -m chaos tests/chaos -n 2 --dist load -rA --no-header -q
+	$(BIN)/pytest -m chaos tests/chaos -n $(WORKERS) --dist load -rA --no-header -q
 
 # Compares with a plain pipe, restic and borg; the machine must have nothing else to do. About an hour.
 benchmark: setup
