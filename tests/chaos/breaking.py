@@ -29,13 +29,13 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "backup_vm hot": {"vm": "web01"},
     "backup_vm with restart": {"vm": "web01", "how": "restart"},
     "restore_vm": {"name": NEW, "datastore": "datastore1"},
-    "restore_disk": {"vm": "web01"},
-    "drill_backup": {"wait_s": 2},
     "delete_vm": {"vm": "web01"},
     "power_vm on": {"vm": "web01", "action": "on"},
     "power_vm off": {"vm": "web01", "action": "off"},
     "prune_repository": {},
     "forget_backups": {},
+    "restore_disk": {"vm": "web01"},
+    "drill_backup": {"wait_s": 2},
 }
 MAKES_A_VM = ("create_vm", "clone_vm", "restore_vm")
 DEATHS = ("worker dies before", "worker dies after", "machine reboots before", "machine reboots after")
