@@ -151,9 +151,11 @@ class Delivery:
         assert until is not None
         limit = time.monotonic() + until.timeout_s
         reason, pause = "no answer yet", min(0.1, until.every_s)
+        last: Reply | None = None
         while True:
             try:
                 reply = await self._runner.run(line, timeout_s=max(5.0, min(60.0, limit - time.monotonic())))
+                last = reply
                 found = until.done(reply)
                 if not isinstance(found, NotYet):
                     return reply, found
@@ -162,9 +164,11 @@ class Delivery:
             except HostFault as error:
                 if error.code not in UNKNOWN:
                     raise
-                reason = error.message
+                reason, last = error.message, None
                 report(None, reason)
             if time.monotonic() + pause > limit:
+                if last is not None and until.at_limit is not None:
+                    return last, until.at_limit(last)
                 raise HostFault(
                     f"waited {until.timeout_s:g} s for {until.expects}, but {reason}", code="not_reached"
                 )

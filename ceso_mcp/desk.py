@@ -30,7 +30,7 @@ from ceso_mcp.backup.extraction import ExtractDisk, ExtractionRoom
 from ceso_mcp.backup.keeping import BackupRuns, KeepingAction, KeepingQuestion
 from ceso_mcp.copy_desk import copy_now, copy_work
 from ceso_mcp.disk_streams import FedFrames, threaded
-from ceso_mcp.errors import RepositoryFault
+from ceso_mcp.errors import CesoError, RepositoryFault
 from ceso_mcp.extract_desk import ExtractDesk
 from ceso_mcp.fact import HereQuestion
 from ceso_mcp.facts.runs import UnfinishedOnHost
@@ -103,7 +103,7 @@ class RepositoryDesk:
             await self._runs.close(action)
             return {}
         if isinstance(action, KeepingAction):
-            return await asyncio.to_thread(self._keeping.perform, action)
+            return await asyncio.to_thread(self._keeping.perform, action, captures)
         return await asyncio.to_thread(self._perform, action)
 
     def _perform(self, action: Here) -> Mapping[str, str]:
@@ -146,7 +146,9 @@ class RepositoryDesk:
                 }
         raise TypeError(f"cannot perform {type(action).__name__}")
 
-    async def undo(self, action: Here) -> None:
+    async def undo(self, action: Here, why: CesoError | None = None) -> None:
+        if isinstance(action, KeepingAction):
+            await asyncio.to_thread(self._keeping.undo, action, why)
         if isinstance(action, BeginBackup) and self._writer is not None:
             writer, self._writer = self._writer, None
             await asyncio.to_thread(writer.abandon)

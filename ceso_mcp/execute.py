@@ -196,7 +196,7 @@ class Execution:
         if cancelled:
             for begun in self._begun:
                 begun.given_up |= begun.state == "unknown" and begun.changes_host
-        left = await self._take_back()
+        left = await self._take_back(fault)
         late = [begun.number for begun in self._begun if begun.given_up]
         self._softly(self._journal.close, self._run.run, "left" if left or late else "undone")
         if late and not left:
@@ -216,11 +216,11 @@ class Execution:
             hint="`ceso recover` takes it back once the host answers; or run the named commands",
         )
 
-    async def _take_back(self) -> list[str]:
+    async def _take_back(self, why: CesoError) -> list[str]:
         """Take back what was begun, newest first; returns a sentence for each thing that is left."""
         left: list[str] = []
         for begun in reversed(self._begun):
-            problems = await self._undoing.step(begun, self._captures)
+            problems = await self._undoing.step(begun, self._captures, why)
             left += problems
             if not problems and not begun.given_up:
                 self._softly(

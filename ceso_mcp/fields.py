@@ -69,5 +69,6 @@ BackupName = Annotated[
     str,
     Field(min_length=8, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$"),
 ]
+HardwareVersion = Annotated[int, Field(ge=4, le=99)]
 RunName = Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
 JobName = Annotated[str, Field(pattern=r"^[0-9a-f-]{8,36}$", max_length=36)]

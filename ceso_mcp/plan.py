@@ -69,13 +69,17 @@ class NotYet:
 
 @dataclass(frozen=True, slots=True)
 class Until:
-    """Poll a reading command until `done` returns a value (recorded under `name`) or time is up."""
+    """Poll a reading command until `done` returns a value (recorded under `name`) or time is up.
+
+    `at_limit` makes a value of the last reply when time is up; without it, that is a failure.
+    """
 
     name: str
     done: Callable[[Reply], str | NotYet]
     expects: str
     timeout_s: float
     every_s: float = 1.0
+    at_limit: Callable[[Reply], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

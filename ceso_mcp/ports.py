@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
+from ceso_mcp.errors import CesoError
 from ceso_mcp.fact import HereQuestion, Reply
 from ceso_mcp.plan import Here, Stream
 
@@ -44,7 +45,9 @@ class Desk(Protocol):
         """Carry out `action`; returns values for the plan's outcome."""
         ...
 
-    async def undo(self, action: Here) -> None: ...
+    async def undo(self, action: Here, why: CesoError | None = None) -> None:
+        """Take `action` back, because of `why`."""
+        ...
 
     def feed(self, stream: Stream, *, again: bool = False) -> Feed:
         """What goes to the host; `again` after a broken connection: leaves out what is surely there."""

@@ -47,13 +47,15 @@ class Undoing:
         self._record = record
         self._progress = progress
 
-    async def step(self, begun: Begun, captures: Mapping[str, str]) -> list[str]:
-        """Take one step back; returns a sentence for each thing that is left."""
+    async def step(
+        self, begun: Begun, captures: Mapping[str, str], why: CesoError | None = None
+    ) -> list[str]:
+        """Take one step back, because of `why`; returns a sentence for each thing that is left."""
         step, left = begun.step, []
         if step.here is not None and step.here.undo_shown() and begun.state != "failed":
             self._record("undo", line=f"# here: {step.here.undo_shown()}")
             try:
-                await self._desk.undo(step.here)
+                await self._desk.undo(step.here, why)
             except CesoError as error:
                 left.append(f"{step.here.shown()} ({error.message})")
         if step.undo is None or (begun.state == "failed" and step.undo.when == "succeeded"):

@@ -1,4 +1,4 @@
-"""Notes beside a manifest: that a backup is protected, and what its last verification found.
+"""Notes beside a manifest: that a backup is protected, what its last verification and drill found.
 
 A manifest is never changed, so what becomes known or decided later stands in small objects of its
 own in the backup's folder. They go with the backup.
@@ -17,7 +17,8 @@ from ceso_mcp.errors import Unreadable
 PROTECTED = "protected.json"
 VERIFIED = "verified.json"
 RETENTION = "retention.json"
-NOTES = (PROTECTED, VERIFIED)
+DRILLED = "drilled.json"
+NOTES = (PROTECTED, VERIFIED, DRILLED)
 
 R = TypeVar("R", bound=Record)
 
@@ -68,6 +69,31 @@ class Verification(Record):
         if self.full is None or self.full.level != "data" or self.damaged:
             return None
         return self.full.time
+
+
+DrillState = Literal["passed", "started", "failed"]
+
+
+class Drill(Record):
+    """The last restore drill. `passed`: the guest's tools answered. `started`: it ran, but no tools did,
+    so that the guest itself proved nothing. `failed`: `why` tells what did not work.
+
+    For the first two every block of every disk had been checked on the way to the host, read back
+    there and compared. `hostname` is what the guest called itself; `seconds` all of it up to there.
+    """
+
+    format: Literal["ceso-drill"] = "ceso-drill"
+    version: Literal[1] = 1
+    backup: str
+    time: Utc
+    state: DrillState
+    seconds: Annotated[float, Field(ge=0)]
+    host: str = ""
+    hostname: str = ""
+    why: str = ""
+
+
+MODELS: dict[str, type[Record]] = {PROTECTED: Protection, VERIFIED: Verification, DRILLED: Drill}
 
 
 def render(note: Record) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ceso_mcp.backup.manifest import Manifest
-from ceso_mcp.backup.notes import Verification
+from ceso_mcp.backup.notes import Drill, Verification
 from ceso_mcp.backup.retention import FUTURE, Candidate, State, Verdict, decide
 from ceso_mcp.backup.retention_policy import Policy
 from ceso_mcp.errors import Refused
@@ -21,6 +21,7 @@ class Kept:
     manifest: Manifest
     protected: str | None = None
     verification: Verification | None = None
+    drill: Drill | None = None
 
     @property
     def id(self) -> str:
@@ -28,8 +29,15 @@ class Kept:
 
     @property
     def verified(self) -> datetime | None:
-        """When every byte of it was last read and right, unless damage was found since."""
-        return None if self.verification is None else self.verification.verified
+        """When every byte of it was last read and right, by verifying or by a drill that brought it up,
+        unless damage is known.
+        """
+        if self.verification is not None and self.verification.damaged:
+            return None
+        times = [None if self.verification is None else self.verification.verified]
+        if self.drill is not None and self.drill.state != "failed":
+            times.append(self.drill.time)
+        return max((time for time in times if time is not None), default=None)
 
     @property
     def state(self) -> State:
@@ -67,6 +75,11 @@ class Group:
         return next(
             (b for b in self.backups if b.state == "complete" and b.manifest.created <= now + FUTURE), None
         )
+
+    def last_drill(self) -> Drill | None:
+        """The newest drill of any of its backups."""
+        drills = [backup.drill for backup in self.backups if backup.drill is not None]
+        return max(drills, key=lambda drill: drill.time, default=None)
 
     def verdict(self, policy: Policy, now: datetime) -> Verdict:
         return decide(policy, (backup.candidate() for backup in self.backups), now)

@@ -20,6 +20,15 @@ class HostRelease(Fact[Release]):
 
 
 @dataclass(frozen=True, slots=True)
+class HostLevel(Fact[Release]):
+    """Version, build and update, by `vmware -lv`: it needs no hostd (fact sheet esxcli-and-shell §2.1)."""
+
+    def reading(self) -> Reading[Release]:
+        (reply,) = yield [sh("vmware", "-lv")]
+        return parse_release(reply.require("reading the ESXi version"))
+
+
+@dataclass(frozen=True, slots=True)
 class Hardware:
     """What the host is made of."""
 

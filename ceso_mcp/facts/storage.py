@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from ceso_mcp.errors import Refused, Unreadable
 from ceso_mcp.esxi import esxcli
@@ -33,9 +34,9 @@ def datastores_of(reply: Reply) -> tuple[esxcli.Volume, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Exists(Fact[bool]):
-    """Whether something stands at a path already."""
+    """Whether something stands at a path already, on a datastore or elsewhere on the host."""
 
-    path: DatastorePath
+    path: DatastorePath | PurePosixPath
 
     def reading(self) -> Reading[bool]:
         (reply,) = yield [sh("[", "-e", self.path, "]")]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ceso_mcp.backup.manifest import Manifest
 from ceso_mcp.backup.names import BACKUPS, PACKS, pack_object
-from ceso_mcp.backup.notes import NOTES, Protection, Verification, parse
+from ceso_mcp.backup.notes import MODELS, NOTES, parse
 from ceso_mcp.errors import RepositoryFault, Unreadable
 from ceso_mcp.repository.by_hand import RESTORE_SH
 from ceso_mcp.repository.keeping import policy_of
@@ -79,7 +79,7 @@ def _notes(repository: Repository, sizes: dict[str, int]) -> Iterator[str]:
     target = repository.store.target
     for name in sorted(sizes):
         if name.rpartition("/")[2] in NOTES:
-            model = Protection if name.endswith(NOTES[0]) else Verification
+            model = MODELS[name.rpartition("/")[2]]
             try:
                 parse(model, target.get(name), name)
             except Unreadable as fault:

@@ -12,10 +12,13 @@ from datetime import UTC, datetime
 
 from ceso_mcp.backup.names import BACKUPS, MANIFEST, BackupId
 from ceso_mcp.backup.notes import (
+    DRILLED,
+    NOTES,
     PROTECTED,
     RETENTION,
     VERIFIED,
     Check,
+    Drill,
     Protection,
     Verification,
     parse,
@@ -38,7 +41,7 @@ def standing(repository: Repository) -> Standing:
     """
     target = repository.store.target
     manifests, damaged = repository.list()
-    notes = {entry.name for entry in target.list(BACKUPS) if entry.name.endswith((PROTECTED, VERIFIED))}
+    notes = {entry.name for entry in target.list(BACKUPS) if entry.name.endswith(NOTES)}
     backups = []
     for manifest in manifests:
         protection = manifest.backup_id.object(PROTECTED)
@@ -48,7 +51,10 @@ def standing(repository: Repository) -> Standing:
             if manifest.backup_id.object(VERIFIED) in notes
             else None
         )
-        backups.append(Kept(manifest, why, found))
+        drilled = (
+            drill(repository, manifest.backup_id) if manifest.backup_id.object(DRILLED) in notes else None
+        )
+        backups.append(Kept(manifest, why, found, drilled))
     return Standing(
         target.title,
         tuple(backups),
@@ -90,6 +96,26 @@ def note_verification(repository: Repository, report: VerifyReport) -> None:
         damage=len(report.damage),
     )
     repository.store.target.replace(backup_id.object(VERIFIED), render(before.with_check(check)))
+
+
+def drill(repository: Repository, backup_id: BackupId) -> Drill | None:
+    """The last restore drill, as noted; None if there is no readable note."""
+    name = backup_id.object(DRILLED)
+    try:
+        found = parse(Drill, repository.store.target.get(name), name)
+    except Unreadable:
+        return None
+    except RepositoryFault as fault:
+        if fault.code != "no_such_object":
+            raise
+        return None
+    return found if found.backup == str(backup_id) else None
+
+
+def note_drill(repository: Repository, note: Drill) -> None:
+    """Keep the outcome of a drill beside the manifest. Raises RepositoryFault, if the backup is gone too."""
+    backup_id = repository.manifest(note.backup).backup_id
+    repository.store.target.replace(backup_id.object(DRILLED), render(note))
 
 
 def suspect_packs(repository: Repository, vm_id: str) -> set[str]:

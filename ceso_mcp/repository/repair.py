@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 
 from ceso_mcp.backup.names import BACKUPS
-from ceso_mcp.backup.notes import VERIFIED, Verification, parse
+from ceso_mcp.backup.notes import DRILLED, MODELS, VERIFIED, parse
 from ceso_mcp.errors import RepositoryFault, Unreadable
 from ceso_mcp.repository.by_hand import RESTORE_SH, RESTORE_TXT
 from ceso_mcp.repository.keeping import locked
@@ -38,9 +38,10 @@ def repairable(repository: Repository) -> Repairable:
     files = [name for name, content in _BY_HAND.items() if not _is(repository, name, content)]
     notes = []
     for entry in target.list(BACKUPS):
-        if entry.name.endswith(f"/{VERIFIED}"):
+        kind = entry.name.rpartition("/")[2]
+        if kind in (VERIFIED, DRILLED):
             try:
-                parse(Verification, target.get(entry.name), entry.name)
+                parse(MODELS[kind], target.get(entry.name), entry.name)
             except Unreadable:
                 notes.append(entry.name)
     return Repairable(tuple(files), tuple(sorted(notes)))

@@ -34,6 +34,8 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "power_vm off": {"vm": "web01", "action": "off"},
     "prune_repository": {},
     "forget_backups": {},
+    "restore_disk": {"vm": "web01"},
+    "drill_backup": {"wait_s": 2},
 }
 MAKES_A_VM = ("create_vm", "clone_vm", "restore_vm")
 DEATHS = ("worker dies before", "worker dies after", "machine reboots before", "machine reboots after")
@@ -106,9 +108,9 @@ async def prepared(house: House, operation: str) -> dict[str, Any]:
         await house.do("backup_vm", vm="web01")
         await house.do("backup_vm", vm="web01")
         await house.do("set_retention", keep_last=1)
-    if operation in ("restore_vm", "prune_repository"):
+    if operation in ("restore_vm", "restore_disk", "drill_backup", "prune_repository"):
         made = await house.do("backup_vm", vm="web01")
-        if operation == "restore_vm":
+        if operation != "prune_repository":
             arguments["backup_id"] = made["backup_id"]
     if operation in ("power_vm off", "backup_vm hot", "backup_vm with restart"):
         await house.do("power_vm", vm="web01", action="on")
@@ -210,8 +212,10 @@ async def violations(house: House, job: Job, before: Any, operation: str) -> lis
     vms = {vm.name for vm in (await house.ask("list_vms")).vms}
     if operation in MAKES_A_VM and (NEW in vms) == (after == before):
         found.append("the VM is neither there nor is the host as before")
-    if operation.startswith("backup_vm") and after != before:
-        found.append("a backup changed the host")
+    if operation.startswith(("backup_vm", "drill_backup")) and after != before:
+        found.append(f"{operation} changed the host")
+    if operation == "restore_disk" and (job.state == "done") == (after == before):
+        found.append(f"the job is {job.state}, but the disk is not there or the host not as before")
     for backup in (await house.ask("list_backups")).backups:
         if not (await house.ask("verify_backup", backup_id=backup.backup_id)).intact:
             found.append(f"backup {backup.backup_id} is listed and damaged")

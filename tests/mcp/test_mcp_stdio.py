@@ -234,7 +234,7 @@ def test_the_inspector_agrees(folder: Path, era: str) -> None:
             more = ("--tool-arg", word) if word else ()
             answered = inspect("--method", "tools/call", "--tool-name", name, *more)
             assert answered.returncode == 5, (name, answered.stdout, answered.stderr)
-        elsewhere = {"restore_vm", "restore_in_place", "extract_disk"}
+        elsewhere = {"restore_vm", "restore_in_place", "restore_disk", "drill_backup", "extract_disk"}
         assert {*EVERY_TOOL, *ASK_FOR_WHAT_IS_NOT_THERE, *elsewhere} >= set(catalogue.names())
         refused = inspect("--method", "tools/call", "--tool-name", "list_vms", "--tool-arg", "limit=0")
         assert refused.returncode == 5, refused.stdout

@@ -34,6 +34,7 @@ class VmStatus(Answer):
     last_verified: str | None = Field(
         description="UTC; newest time at which all of a backup was read and right"
     )
+    last_drill: str | None = Field(description="UTC; the newest drill in which the guest answered")
     problems: list[str]
     last_good: str | None = Field(description="id of that newest backup")
     vm_id: str | None
@@ -54,7 +55,8 @@ class BackupStatus(Query):
 
     A VM on the host without any backup is a warning, like a last run that failed, a backup that
     leaves something out, and one older than max_age; critical are known damage, no good backup at
-    all, and one older than critical_age. The command exits with 0, 1, 2, or 3 if it cannot tell.
+    all, one older than critical_age, and a last restore drill that failed. The command exits with 0,
+    1, 2, or 3 if it cannot tell.
     """
 
     title: ClassVar[str] = "Backup status"
@@ -66,6 +68,9 @@ class BackupStatus(Query):
     critical_age: DurationText = Field("50h", description="an older last backup is critical")
     verified_within: DurationText | None = Field(
         None, description="a warning if no backup of a VM was verified in this time"
+    )
+    drilled_within: DurationText | None = Field(
+        None, description="a warning if no restore drill of a VM passed in this time"
     )
     ignore: tuple[ExistingVm, ...] = Field((), description="names of VMs that need no backup")
     ask_host: bool = Field(True, description="look for VMs on the host that have no backup")
@@ -120,6 +125,7 @@ class BackupStatus(Query):
             age_hours=None if age_s is None else round(age_s / 3600, 1),
             backups=len(group.backups),
             last_verified=None if verified is None else verified.isoformat(timespec="seconds"),
+            last_drill=None if (passed := _passed(group)) is None else passed.isoformat(timespec="seconds"),
             problems=[text for _, text in problems] + (["it is not on the host (any more)"] if gone else []),
             last_good=None if good is None else good.id,
             vm_id=group.vm_id,
@@ -131,6 +137,9 @@ class BackupStatus(Query):
         for backup in group.backups:
             if backup.state == "damaged":
                 yield "critical", f"{backup.id} is damaged"
+        drill = group.last_drill()
+        if drill is not None and drill.state == "failed":
+            yield "critical", f"its last restore drill failed: {drill.why}"
         if good is None:
             yield "critical", "it has no good backup"
             return
@@ -147,6 +156,17 @@ class BackupStatus(Query):
             border = Duration.parse(self.verified_within).before(now, UTC)
             if verified is None or verified < border:
                 yield "warning", f"no backup of it was verified within {self.verified_within}"
+        if self.drilled_within is not None:
+            passed = _passed(group)
+            if passed is None or passed < Duration.parse(self.drilled_within).before(now, UTC):
+                ran = " (it ran, but no tools answered)" if drill and drill.state == "started" else ""
+                yield "warning", f"no restore drill of it passed within {self.drilled_within}{ran}"
+
+
+def _passed(group: Group) -> datetime | None:
+    """When the newest drill ended in which the guest's tools answered."""
+    drills = [b.drill.time for b in group.backups if b.drill is not None and b.drill.state == "passed"]
+    return max(drills, default=None)
 
 
 def _without_backup(vm: Vm, runs: tuple[BackupRun, ...]) -> VmStatus:
@@ -158,6 +178,7 @@ def _without_backup(vm: Vm, runs: tuple[BackupRun, ...]) -> VmStatus:
         age_hours=None,
         backups=0,
         last_verified=None,
+        last_drill=None,
         problems=problems,
         last_good=None,
         vm_id=vm_id(vm.uuid_bios) if vm.uuid_bios else None,

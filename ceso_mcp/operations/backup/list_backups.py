@@ -28,6 +28,8 @@ class BackupRow(Answer):
     not_included: list[str]
     verified: str | None = Field(description="UTC; when all of it was last read and right")
     protected: str | None = Field(description="set if it is protected; the reason given")
+    drill: Literal["passed", "started", "failed"] | None = Field(description="outcome of its last drill")
+    drilled: str | None = Field(description="UTC; when that was")
     damaged: bool = Field(description="verifying it found damage")
 
 
@@ -87,6 +89,8 @@ class ListBackups(Query):
                     not_included=[f"{item.what}: {item.why}" for item in m.not_included],
                     verified=None if b.verified is None else b.verified.isoformat(timespec="seconds"),
                     protected=b.protected,
+                    drill=None if b.drill is None else b.drill.state,
+                    drilled=None if b.drill is None else b.drill.time.isoformat(timespec="seconds"),
                     damaged=b.state == "damaged",
                 )
                 for m, b in page

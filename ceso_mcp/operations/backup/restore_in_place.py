@@ -15,10 +15,11 @@ from ceso_mcp.fact import Facts
 from ceso_mcp.facts.backups import BackupFile, Manifest
 from ceso_mcp.facts.inventory import HostVms, Inventory, Vm
 from ceso_mcp.facts.storage import Datastores, Exists, HasProgram
-from ceso_mcp.fields import BackupName, ExistingVm
+from ceso_mcp.fields import BackupName, ExistingVm, HardwareVersion
 from ceso_mcp.operation import Change
 from ceso_mcp.plan import Plan
 from ceso_mcp.recipes.bring_up import VMID, power_on, register, write_vmx
+from ceso_mcp.recipes.fitting import fitted, without_lost_networks
 from ceso_mcp.recipes.place import Place
 from ceso_mcp.recipes.reborn import refuse_uncopyable
 from ceso_mcp.recipes.restoring import restore_disk, without_lost_disks
@@ -45,6 +46,9 @@ class RestoreInPlace(Change):
     backup_id: BackupName = Field(description="id of the backup, from list_backups")
     vm: ExistingVm = Field(description="exact name of the VM that is replaced; it must be off")
     power_on: bool = Field(False, description="power it on afterwards")
+    hardware_version: HardwareVersion | None = Field(
+        None, description="lower its virtual hardware to this version, for an older host"
+    )
 
     async def plan(self, facts: Facts) -> Plan:
         manifest, data = await facts.read(Manifest(self.backup_id), BackupFile(self.backup_id, "vm.vmx"))
@@ -55,6 +59,11 @@ class RestoreInPlace(Change):
         self._refuse_unfit(vm, manifest.vm.uuid_bios, inventory)
         source, lost = without_lost_disks(Vmx.parse_bytes(data), manifest)
         refuse_uncopyable(source)
+        source, left_out = await fitted(
+            facts, source, hardware_version=self.hardware_version, folder=vm.folder
+        )
+        source, lonely = await without_lost_networks(facts, source)
+        left_out += lonely
         aside = kept_aside(vm, facts.fixed.run_id)
         staging = await self._place(facts, vm)
         final = Place(vm.name, staging.stem, staging.volume, vm.folder, facts.fixed.run_id)
@@ -89,6 +98,7 @@ class RestoreInPlace(Change):
             touches=(f"VM {vm.name}", f"folder {vm.folder}", f"folder {aside} (new)"),
             warnings=(
                 f"What the VM is now is kept in {aside}; settle_restore removes it or puts it back.",
+                *left_out,
                 *(f"The disk {node} is not in the backup and is left out." for node in lost),
                 *(f"The disk {path} stays where it is; the VM will not use it." for path in outside),
                 *(f"Not in the backup: {item.what}: {item.why}." for item in manifest.not_included),
@@ -101,6 +111,7 @@ class RestoreInPlace(Change):
                 "backup_id": self.backup_id,
                 "compared": True,
                 "kept_aside": str(aside),
+                "left_out": tuple(left_out),
                 "power": "on" if self.power_on else "off",
             },
         )

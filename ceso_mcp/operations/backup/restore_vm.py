@@ -14,11 +14,12 @@ from ceso_mcp.facts.backups import BackupFile, Manifest
 from ceso_mcp.facts.inventory import Inventory
 from ceso_mcp.facts.network import Portgroups
 from ceso_mcp.facts.storage import HasProgram
-from ceso_mcp.fields import BackupName, DatastoreName, PortgroupName, VmName
+from ceso_mcp.fields import BackupName, DatastoreName, HardwareVersion, PortgroupName, VmName
 from ceso_mcp.operation import Change
 from ceso_mcp.plan import Plan
 from ceso_mcp.recipes.bring_up import bring_up, outcome
 from ceso_mcp.recipes.copying import taken_macs
+from ceso_mcp.recipes.fitting import fitted, without_lost_networks
 from ceso_mcp.recipes.guest_setup import GuestFields, new_identity
 from ceso_mcp.recipes.place import choose_place, portgroup_problem
 from ceso_mcp.recipes.reborn import Rebirth, reborn
@@ -31,8 +32,9 @@ class RestoreVm(GuestFields, Change):
 
     Disks are made thin, only blocks that are not zero are written, and each block is read back on
     the host and compared with the backup. The VM gets a new BIOS UUID, MAC addresses, instance-id,
-    host name and addresses; its contents are those of the backup, byte for byte. Takes minutes to
-    hours. `list_backups` shows the backups.
+    host name and addresses; its contents are those of the backup, byte for byte. What this host does
+    not have (network, CD image, port, passed-through device) is disconnected or left out, and named.
+    Takes minutes to hours. `list_backups` shows the backups.
     """
 
     title: ClassVar[str] = "Restore a VM"
@@ -43,6 +45,9 @@ class RestoreVm(GuestFields, Change):
     datastore: DatastoreName = Field(description="where it goes")
     portgroup: PortgroupName | None = Field(
         None, description="network of its first card, and of any whose network is not here"
+    )
+    hardware_version: HardwareVersion | None = Field(
+        None, description="lower its virtual hardware to this version, for an older host"
     )
     power_on: bool = Field(False, description="power it on and wait for its address")
     wait_s: int = Field(300, ge=10, le=3600, description="how long to wait for the guest, in seconds")
@@ -57,14 +62,16 @@ class RestoreVm(GuestFields, Change):
         size = sum(disk.data_bytes for disk in manifest.disks)
         place.require_room(size, "the restored VM")
         source, lost = without_lost_disks(source, manifest)
+        source, unfit = await fitted(facts, source, hardware_version=self.hardware_version)
         nics = source.nics()
         portgroups = await self._portgroups(facts, {nic.index: nic.network_name or "" for nic in nics})
+        source, lonely = await without_lost_networks(facts, source, portgroups)
         identity = new_identity(
             self, self.name, [nic.index for nic in nics], facts.fixed.seed, taken_macs(inventory)
         )
         targets = {disk.index: place.disk(i) for i, disk in enumerate(manifest.disks)}
         has_nvram = any(file.name == "vm.nvram" for file in manifest.files)
-        vmx, left_out = reborn(
+        vmx, dropped = reborn(
             source,
             Rebirth(
                 name=self.name,
@@ -76,6 +83,7 @@ class RestoreVm(GuestFields, Change):
                 nvram=place.nvram.name,
             ),
         )
+        left_out = (*unfit, *lonely, *dropped)
         steps = [place.claim()]
         for disk in manifest.disks:
             steps += restore_disk(self.backup_id, disk, targets[disk.index])
@@ -102,6 +110,7 @@ class RestoreVm(GuestFields, Change):
                 **outcome(place, identity, on=self.power_on),
                 "backup_id": self.backup_id,
                 "compared": True,
+                "left_out": left_out,
             },
         )
 
@@ -114,6 +123,6 @@ class RestoreVm(GuestFields, Change):
         for position, (index, name) in enumerate(wanted.items()):
             if self.portgroup is not None and (position == 0 or name not in names):
                 chosen[index] = self.portgroup
-            elif name not in names:
-                raise portgroup_problem(name, known)
+            elif position == 0 and self.power_on and name not in names:
+                raise portgroup_problem(name, known)  # without a network no address can be waited for
         return chosen

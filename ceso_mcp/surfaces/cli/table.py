@@ -82,6 +82,14 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "backup",
+        "restore-disk",
+        "restore_disk",
+        ("backup_id", "vm"),
+        ("ceso --lab backup restore-disk BACKUP ubuntu-24.04-golden --disk 0",),
+    ),
+    Row("backup", "drill", "drill_backup", ("backup_id",), ("ceso --lab backup drill BACKUP",)),
+    Row(
+        "backup",
         "extract",
         "extract_disk",
         ("backup_id",),
