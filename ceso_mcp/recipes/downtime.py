@@ -12,6 +12,8 @@ from ceso_mcp.recipes.judging import is_off, is_on, until_power, vim_cmd_worked
 from ceso_mcp.shell import Command, sh
 
 SHUTDOWN_TIMEOUT_S = 600.0
+GOING_DOWN_S = 300
+"""A guest that was asked to shut down goes off up to this long after; powering it on before does nothing."""
 
 
 async def shut_down(facts: Facts, vm: Vm) -> list[Step]:
@@ -31,7 +33,8 @@ async def shut_down(facts: Facts, vm: Vm) -> list[Step]:
             sh("vim-cmd", "vmsvc/power.shutdown", vm.vmid),
             judge=vim_cmd_worked,
             recheck=Recheck(_state(vm), is_off),
-            undo=Undo((_on(vm),), done=is_on_again, timeout_s=120),
+            undo=Undo((_on_once_off(vm),), when="succeeded", done=is_on_again, timeout_s=GOING_DOWN_S + 120),
+            repeatable=True,
             timeout_s=120,
         ),
         Step(
@@ -71,6 +74,13 @@ def is_on_again(reply: Reply, captures: Captures) -> None:
 
 def _on(vm: Vm) -> Command:
     return sh("vim-cmd", "vmsvc/power.on", vm.vmid)
+
+
+def _on_once_off(vm: Vm) -> Command:
+    """Power on when the guest has gone down, or, if it does not, leave it on."""
+    is_still_on = _state(vm).piped(sh("grep", "-q", "Powered on"))
+    wait = f"n={GOING_DOWN_S}; while [ $n -gt 0 ] && {is_still_on.line}; do sleep 1; n=$((n-1)); done"
+    return Command(f"{wait}; {_on(vm).line}")
 
 
 def _state(vm: Vm) -> Command:

@@ -194,7 +194,8 @@ async def reboot(house: House, job_id: str, patch: pytest.MonkeyPatch) -> None:
 
 
 async def violations(house: House, job: Job, before: Any, operation: str) -> list[str]:
-    """What is wrong after a run with a fault and its recovery."""
+    """What is wrong after a run with a fault and its recovery, once guests that go up or down have."""
+    await asyncio.to_thread(settled, house.lab)
     found = []
     if job.state not in ("done", "failed", "cancelled"):
         found.append(f"the job is {job.state}")
