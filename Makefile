@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 NODE   := $(CURDIR)/.node
-DEBIAN := busybox-static bubblewrap python3-venv qemu-utils age zstd openssh-client
+DEBIAN := busybox-static bubblewrap python3-venv qemu-utils age zstd gpg gpg-agent openssh-client
 # What the benchmarks compare with, and what they need besides.
 RIVALS := openssh-server restic borgbackup util-linux iproute2
 # Servers that the slow suites of repositories run against.
