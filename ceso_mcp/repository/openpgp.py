@@ -17,7 +17,7 @@ from ceso_mcp.errors import InvalidArguments, RepositoryFault
 
 PREFIX = "openpgp:"
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}([0-9A-F]{24})?\Z")
-# Not --quiet: it hides why a key did not open. --no-auto-key-locate: a key that is not here is never fetched from anywhere.
+# Not --quiet: it hides why a key did not open. No key that is not here is fetched from anywhere.
 _GPG = ("gpg", "--no-options", "--batch", "--no-tty", "--no-auto-key-locate", "--status-fd", "2")
 # gpg waits for its agent, its agent for a card: some end there must be.
 _TIMEOUT_S = 600

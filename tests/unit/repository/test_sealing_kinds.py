@@ -242,6 +242,7 @@ def fault_of(tmp_path: Path, **settings: object) -> CesoError:
     return caught.value
 
 
+@pytest.mark.slow
 def test_a_locked_key_is_said_before_the_first_backup_and_its_passphrase_opens_it(
     locked: str, tmp_path: Path
 ) -> None:
