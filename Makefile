@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 # Tests wait for a make-believe host more than they compute, so there may be more of them than processors.
 WORKERS ?= 4
 NODE   := $(CURDIR)/.node
-DEBIAN := busybox-static bubblewrap python3-venv qemu-utils age zstd openssh-client
+DEBIAN := busybox-static bubblewrap python3-venv qemu-utils age zstd gpg gpg-agent openssh-client
 # What the benchmarks compare with, and what they need besides.
 RIVALS := openssh-server restic borgbackup util-linux iproute2
 # Servers that the slow suites of repositories run against.

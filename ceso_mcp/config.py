@@ -107,7 +107,12 @@ class CopySection(PlaceSection):
 class BackupSection(PlaceSection):
     """Where backups go and to whom they are sealed."""
 
-    recipients: tuple[str, ...] = Field((), description="age or SSH public keys; empty = not encrypted")
+    recipients: tuple[str, ...] = Field(
+        (), description="age or SSH public keys, or openpgp:FINGERPRINT; empty = not encrypted"
+    )
+    passphrase: SecretRef | None = Field(
+        None, description="opens the repository; with OpenPGP recipients: opens the secret key of gpg"
+    )
     identity: SecretRef | None = Field(None, description="age identity; needed to restore and verify only")
     copies: dict[str, CopySection] = Field({}, description="other repositories that backups are copied to")
     extract_dir: Path | None = Field(

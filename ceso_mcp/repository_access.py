@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from ceso_mcp.errors import ConfigFault, InvalidArguments, RepositoryFault
 from ceso_mcp.home import expanded
 from ceso_mcp.known_repositories import KnownRepositories
 from ceso_mcp.redact import Redactor
-from ceso_mcp.secrets import read_secret
+from ceso_mcp.secrets import SecretRef, read_secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +27,8 @@ class RepositoryStatus:
     encrypted: bool
     free_bytes: int | None
     as_configured: bool
+    provable: bool = True
+    """Whether there is a key here that could show that what is sealed can be opened."""
 
 
 class RepositoryAccess:
@@ -54,6 +55,7 @@ class RepositoryAccess:
         self._host = host
         self._known = KnownRepositories(state) if state is not None else None
         self._opened: Any = None
+        self._opened_key: Any = None
         self._copies: dict[str, RepositoryAccess] = {}
 
     @property
@@ -79,10 +81,80 @@ class RepositoryAccess:
     def status(self) -> RepositoryStatus:
         exists = self.exists()
         configured = {text.strip() for text in self._backup.recipients}
-        found = set(self.open(private=False).recipients) if exists else configured
+        phrase = self._own_passphrase()
+        if not exists:
+            self._try_recipients()
+            found = configured = configured | ({"passphrase"} if phrase is not None else set())
+        else:
+            if phrase is not None:
+                key = self._own_key(phrase)
+                configured.add("passphrase" if key is None else key.public)
+            found = set(self.open(private=False).recipients)
         return RepositoryStatus(
-            self.title(), exists, len(found), bool(found), self.target().free_bytes(), found == configured
+            self.title(),
+            exists,
+            len(found),
+            bool(found),
+            self.target().free_bytes(),
+            found == configured,
+            not found or self._provable(),
         )
+
+    @property
+    def _openpgp(self) -> bool:
+        from ceso_mcp.repository.openpgp import is_openpgp
+
+        return any(is_openpgp(text) for text in self._backup.recipients)
+
+    def _secret(self, ref: SecretRef, name: str) -> str:
+        secret = read_secret(ref, name)
+        self._redactor.learn(secret.value)
+        return secret.value.decode()
+
+    def _passphrase(self) -> str | None:
+        ref = self._backup.passphrase
+        return None if ref is None else self._secret(ref, "passphrase")
+
+    def _own_passphrase(self) -> str | None:
+        """The passphrase, if it is the repository's and not that of a key of gpg."""
+        return None if self._openpgp else self._passphrase()
+
+    def _own_key(self, phrase: str) -> Any:
+        """The key that the passphrase opens, opened once: that takes a second or more."""
+        from ceso_mcp.repository.passphrase import KEY, read_key
+
+        target = self.target()
+        known = self._opened_key
+        if known is None or not target.exists(KEY) or target.get(KEY) != known.stored:
+            self._opened_key = read_key(target, phrase)
+        return self._opened_key
+
+    def _identities(self) -> list[str]:
+        ref = self._backup.identity
+        return [] if ref is None else [self._secret(ref, "age identity")]
+
+    def _provable(self) -> bool:
+        if not self._openpgp:
+            return self._backup.identity is not None or self._backup.passphrase is not None
+        from ceso_mcp.repository.openpgp import has_secret_key
+
+        return has_secret_key(self._backup.recipients)
+
+    def _try_recipients(self) -> None:
+        """Before the first backup: seal to the recipients, and open that with what is configured.
+
+        Raises InvalidArguments for a bad recipient, RepositoryFault `wrong_identity` if it stays closed.
+        """
+        from ceso_mcp.repository import openpgp, seal
+
+        recipients = seal.check_recipients(self._backup.recipients)
+        if not recipients:
+            return
+        if self._openpgp:
+            if self._provable():
+                seal.prove(recipients, [openpgp.Keyring(self._passphrase())])
+        elif identities := self._identities():
+            seal.prove(recipients, seal.read_identities(identities))
 
     def place(self) -> AnyPlace:
         if self._place.repository is None:
@@ -130,7 +202,12 @@ class RepositoryAccess:
         from ceso_mcp.repository import Repository
 
         self.exists()
-        repository = Repository.init_at(self.target(), recipients=self.recipients, like=like)
+        repository = Repository.init_at(
+            self.target(),
+            recipients=self.recipients,
+            like=like,
+            passphrase=self._own_passphrase() if like is None else None,
+        )
         if self._known is not None:
             self._known.remember(self._remembered_as(), repository.id)
         return repository
@@ -139,13 +216,14 @@ class RepositoryAccess:
         """The repository; `private` brings the identity, which only reading sealed data needs."""
         from ceso_mcp.repository import Repository
 
-        identities: Sequence[str] = ()
-        if private and self._backup.identity is not None:
-            secret = read_secret(self._backup.identity, "age identity")
-            self._redactor.learn(secret.value)
-            identities = [secret.value.decode()]
+        identities = self._identities() if private and not self._openpgp else []
         self.exists()
+        if private and (phrase := self._own_passphrase()) is not None:
+            key = self._own_key(phrase)
+            identities += [] if key is None else [key.secret]
         repository = Repository.open_at(self.target(), identities=identities)
+        if private and self._openpgp:
+            repository.use_keyring(self._passphrase())
         if self._known is not None:
             # Reading must not fail because the state directory is full.
             with contextlib.suppress(ConfigFault):

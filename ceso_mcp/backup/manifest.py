@@ -149,7 +149,7 @@ class Manifest(Record):
     finished: Utc
     tool_version: str
     repository: str
-    encryption: Literal["none", "age"]
+    encryption: Literal["none", "age", "openpgp"]
     parent: str | None = None
     signature: Literal["sshsig"] | None = None
     vm: VmRecord

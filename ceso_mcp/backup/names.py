@@ -81,7 +81,7 @@ def vm_id(uuid_bios: str) -> str:
 
 
 def pack_object(sha256: str, suffix: str) -> str:
-    """Where the pack whose stored bytes have this hash is kept; `suffix` is `.zst` or `.zst.age`."""
+    """Where the pack whose stored bytes have this hash is kept; `suffix` is that of its sealing."""
     if not _SHA256.match(sha256):
         raise InvalidArguments("a pack is named by a sha256 in lower-case hex")
     return f"{PACKS}/{sha256[:2]}/{sha256}{suffix}"

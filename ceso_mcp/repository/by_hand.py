@@ -12,7 +12,11 @@ format version 1. Everything in it can be restored with standard tools.
   backups/VM-ID/TIME-RUN/files.tar.*     the .vmx, the disk descriptors, the nvram
   packs/HH/SHA256.*                      the data; each is named by the sha256 of the file itself
 
-Names end with .zst (zstd), or with .zst.age (zstd, then age; see ceso-repo.json for whose key).
+Names end with .zst (zstd), with .zst.age (zstd, then age) or with .zst.gpg (zstd, then OpenPGP);
+see ceso-repo.json for whose key. If there is a file key.age, a passphrase opens the repository:
+
+  age -d -o key.txt key.age              asks for it, and writes the identity file
+
 A folder without manifest.json is a backup that was not finished; ignore it.
 
 To restore a disk as a raw image:
@@ -21,14 +25,16 @@ To restore a disk as a raw image:
 
   sh restore.sh . 564d7c1e-.../20260115T031500Z-4f2a9c 0 web.raw key.txt
 
-It needs sh, awk, sed, GNU coreutils, zstd and, if the names end with .age, age. The raw image is
-what ESXi calls the flat file: beside the descriptor from files.tar it is a VMDK again, and
-`qemu-img convert` makes anything else of it.
+It needs sh, awk, sed, grep, GNU coreutils, zstd and, by how the names end, age, or gpg with the secret
+key in its keyring (then no identity file is given). The raw image is what ESXi calls the flat file:
+beside the descriptor from files.tar it is a VMDK again, and `qemu-img convert` makes anything else
+of it.
 
 To get the .vmx and the other files:
 
   zstd -dc files.tar.zst | tar -xf -                           not encrypted
-  age -d -i KEY files.tar.zst.age | zstd -dc | tar -xf -       encrypted
+  age -d -i KEY files.tar.zst.age | zstd -dc | tar -xf -       encrypted with age
+  gpg -d files.tar.zst.gpg | zstd -dc | tar -xf -              encrypted with OpenPGP
 
 To check a pack: its sha256sum is its name. To check a manifest: its last line gives the sha256 of
 everything before that line:
@@ -44,7 +50,7 @@ numbered from 0 in the manifest's order. What is in no line is zero.
 RESTORE_SH = r"""#!/bin/sh
 # Restores one disk of a ceso backup (repository format version 1) as a raw image.
 # usage: restore.sh REPOSITORY BACKUP DISK-NUMBER OUT.raw [AGE-IDENTITY-FILE]
-# needs: sh, awk, sed, GNU coreutils (dd, sha256sum, truncate, mktemp), zstd; age if encrypted
+# needs: sh, awk, sed, grep, GNU coreutils (dd, sha256sum, truncate, mktemp), zstd; age or gpg
 set -eu
 umask 077
 
@@ -81,8 +87,14 @@ want=$(sed -n 's/^ "checksum": "\([0-9a-f]*\)"$/\1/p' "$dir/manifest.json")
 have=$(sed '/^ "checksum": /,$d' "$dir/manifest.json" | sha256sum | cut -d ' ' -f 1)
 [ -n "$want" ] && [ "$want" = "$have" ] || die "the manifest is damaged"
 grep -q '^ "version": 1,$' "$dir/manifest.json" || die "the manifest is not of format version 1"
-grep -q '^ "encryption": "none",$' "$dir/manifest.json" && suffix=.zst || suffix=.zst.age
-[ "$suffix" = .zst ] || [ -n "$key" ] || die "the backup is encrypted; give the file with an age identity"
+case $(sed -n 's/^ "encryption": "\([a-z]*\)",$/\1/p' "$dir/manifest.json") in
+  none) suffix=.zst ;;
+  age) suffix=.zst.age ;;
+  openpgp) suffix=.zst.gpg ;;
+  *) die "the manifest names an encryption that this script does not know" ;;
+esac
+[ "$suffix" != .zst.age ] || [ -n "$key" ] ||
+  die "the backup is encrypted; give the file with an age identity"
 
 # From the disk's part of the manifest: its capacity, its map's hash, its packs in order.
 awk -v disk="$disk" -v work="$work" '
@@ -105,7 +117,11 @@ open_object() {
   if [ "$suffix" = .zst ]; then
     zstd -dcq "$1" > "$3" || die "cannot decompress $1"
   else
-    age -d -i "$key" -o "$work/opened" "$1" || die "cannot decrypt $1 with this identity"
+    if [ "$suffix" = .zst.gpg ]; then
+      gpg --quiet --output "$work/opened" --decrypt "$1" || die "cannot decrypt $1 with the keys of gpg"
+    else
+      age -d -i "$key" -o "$work/opened" "$1" || die "cannot decrypt $1 with this identity"
+    fi
     zstd -dcq "$work/opened" > "$3" || die "cannot decompress $1"
     rm -f "$work/opened"
   fi

@@ -16,6 +16,7 @@ from ceso_mcp.backup.manifest import Manifest
 from ceso_mcp.backup.names import BACKUPS, MANIFEST, PACKS
 from ceso_mcp.errors import RepositoryFault
 from ceso_mcp.repository.lock import RepositoryLock
+from ceso_mcp.repository.passphrase import KEY
 from ceso_mcp.repository.prune import release_quietly
 from ceso_mcp.repository.repository import Repository
 
@@ -93,6 +94,8 @@ def copy_backups(source: Repository, destination: Repository, backup_ids: tuple[
     lock = RepositoryLock(destination.target, "copy")
     backups = objects = size_bytes = 0
     try:
+        if source.target.exists(KEY) and not destination.target.exists(KEY):
+            destination.target.replace(KEY, source.target.get(KEY))
         there = _there(destination)
         for backup_id in backup_ids:
             manifest = source.manifest(backup_id)

@@ -23,10 +23,11 @@ _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
 
 class IndexKey(NamedTuple):
-    """An age identity, opened for both uses."""
+    """An age identity, opened for both uses; `phrase` is its text, for OpenPGP messages."""
 
     identity: seal.Identity
     recipient: seal.Recipient
+    phrase: str
 
 
 def index_key(folder: Path, repository_id: str, *, make: bool = False) -> IndexKey | None:
@@ -58,7 +59,7 @@ def index_key(folder: Path, repository_id: str, *, make: bool = False) -> IndexK
             code="secret_missing",
             hint="move it away; the next backup makes a new one, and is a full one",
         ) from None
-    return IndexKey(identity, identity.to_public())
+    return IndexKey(identity, identity.to_public(), str(identity))
 
 
 def _make(folder: Path, path: Path, repository_id: str) -> None:

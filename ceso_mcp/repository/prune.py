@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from ceso_mcp.repository.repository import Listing
 
 Lister = Callable[[], "Listing"]
-_PACK = re.compile(rf"{PACKS}/([0-9a-f]{{2}})/(([0-9a-f]{{2}})[0-9a-f]{{62}})(\.zst|\.zst\.age)\Z")
-_PART = re.compile(rf"(disk-[0-9]{{1,3}}\.(map|sums)|{re.escape(FILES)})(\.zst|\.zst\.age)\Z")
+_PACK = re.compile(rf"{PACKS}/([0-9a-f]{{2}})/(([0-9a-f]{{2}})[0-9a-f]{{62}})(\.zst|\.zst\.age|\.zst\.gpg)\Z")
+_PART = re.compile(rf"(disk-[0-9]{{1,3}}\.(map|sums)|{re.escape(FILES)})(\.zst|\.zst\.age|\.zst\.gpg)\Z")
 _BESIDE = frozenset({*NOTES, f"{MANIFEST}.sig"})
 
 

@@ -12,19 +12,20 @@ from ceso_mcp.backup.manifest import Manifest, PackRef
 from ceso_mcp.backup.names import BACKUPS, MANIFEST, BackupId
 from ceso_mcp.backup.pack import PACK_STORED_BYTES
 from ceso_mcp.errors import ConfigFault, InvalidArguments, RepositoryFault, Unreadable
-from ceso_mcp.repository import seal
+from ceso_mcp.repository import openpgp, seal
 from ceso_mcp.repository.backup_reader import BackupReader
 from ceso_mcp.repository.backup_writer import BackupWriter
 from ceso_mcp.repository.by_hand import RESTORE_SH, RESTORE_TXT
 from ceso_mcp.repository.index_key import index_key
 from ceso_mcp.repository.parent import Choice, ParentDisk, choose, parent_disk, same_disk
+from ceso_mcp.repository.passphrase import KEY, new_key, read_key
 from ceso_mcp.repository.prune import Garbage, Removed, garbage_of, prune
 from ceso_mcp.repository.store import SETTINGS, Settings, Store
 from ceso_mcp.repository.target import Target
 from ceso_mcp.repository.targets.local import LocalTarget
 from ceso_mcp.repository.verify import VerifyReport, verify
 
-_OURS = {"RESTORE.txt", "restore.sh", "packs", "backups", "locks", "tmp", "lost+found"}
+_OURS = {"RESTORE.txt", KEY, "restore.sh", "packs", "backups", "locks", "tmp", "lost+found"}
 
 
 class DamagedBackup(NamedTuple):
@@ -56,16 +57,18 @@ class Repository:
         recipients: Sequence[str] = (),
         pack_bytes: int = PACK_STORED_BYTES,
         like: Settings | None = None,
+        passphrase: str | None = None,
     ) -> Repository:
         """Make a repository at `target`, sealed to `recipients` if there are any; or open the one there.
 
+        With a `passphrase` it also gets an identity of its own (`repository.passphrase`).
         With `like` it gets exactly these settings, its id among them: it is to be a copy. What is above
         the place must exist: a mount that is missing must not be mistaken for a new repository. Raises
         InvalidArguments for a bad recipient; RepositoryFault `not_a_repository` for a place with other
         things in it, `settings_differ` for a repository with other recipients or, with `like`, of
         another id.
         """
-        return Repository(target, _made(target, recipients, pack_bytes, like))
+        return Repository(target, _made(target, recipients, pack_bytes, like, passphrase))
 
     @classmethod
     def open_at(cls, target: Target, *, identities: Sequence[str] = ()) -> Repository:
@@ -110,6 +113,10 @@ class Repository:
         if self._store.sealed:
             with contextlib.nullcontext() if make else contextlib.suppress(ConfigFault):
                 self._store.index_key = index_key(folder, self.id, make=make)
+
+    def use_keyring(self, passphrase: str | None = None) -> None:
+        """Open with gpg's secret keys what is sealed to OpenPGP keys (`repository.openpgp`)."""
+        self._store.use_keyring(openpgp.Keyring(passphrase))
 
     def parent_for(self, vm_id: str, disks: Sequence[tuple[str, int]]) -> Choice:
         """What a new backup of a VM with `disks` is compared with (`repository.parent.choose`)."""
@@ -234,14 +241,33 @@ def is_repository(target: Target) -> bool:
         raise
 
 
-def _made(target: Target, recipients: Sequence[str], pack_bytes: int, like: Settings | None) -> Settings:
+def _made(
+    target: Target,
+    recipients: Sequence[str],
+    pack_bytes: int,
+    like: Settings | None,
+    passphrase: str | None = None,
+) -> Settings:
     wanted = [text.strip() for text in (recipients if like is None else like.recipients)]
+    key = None
+    if passphrase is not None and like is None:
+        there = is_repository(target)
+        key = read_key(target, passphrase) if there else new_key(passphrase)
+        if key is None:
+            raise RepositoryFault(
+                f"the repository {target.title} has no {KEY} that a passphrase could open",
+                code="settings_differ",
+                hint="leave `passphrase` out of the configuration, or make another repository",
+            )
+        wanted.append(key.public)
     seal.check_recipients(wanted)
     if not is_repository(target):
         _require_room_for_one(target)
         # The settings come last: with them it is a repository.
         target.replace("RESTORE.txt", RESTORE_TXT.encode())
         target.replace("restore.sh", RESTORE_SH.encode())
+        if key is not None:
+            target.replace(KEY, key.stored)
         target.create(SETTINGS, (like or Settings.new(wanted, pack_bytes)).text())
     settings = Settings.load(target)
     if like is not None and settings.id != like.id:
@@ -277,9 +303,16 @@ class LocalRepository(Repository):
         super().__init__(LocalTarget(path), settings, identities)
 
     @classmethod
-    def init(cls, path: Path, *, recipients: Sequence[str] = (), pack_bytes: int = PACK_STORED_BYTES) -> Self:
+    def init(
+        cls,
+        path: Path,
+        *,
+        recipients: Sequence[str] = (),
+        pack_bytes: int = PACK_STORED_BYTES,
+        passphrase: str | None = None,
+    ) -> Self:
         """`init_at` a folder."""
-        return cls(path, _made(LocalTarget(path), recipients, pack_bytes, None))
+        return cls(path, _made(LocalTarget(path), recipients, pack_bytes, None, passphrase))
 
     @classmethod
     def is_at(cls, path: Path) -> bool:

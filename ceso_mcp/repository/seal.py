@@ -1,7 +1,8 @@
-"""Sealing: zstd outside the disk's bytes, age outside zstd. The only door to zstandard and pyrage.
+"""Sealing: zstd outside the disk's bytes, age or OpenPGP outside zstd. The door to zstandard and pyrage.
 
 Both are loaded at first use. Recipients are age X25519 public keys (`age1…`) or SSH public keys
-(`ssh-ed25519 …`, `ssh-rsa …`); identities are `AGE-SECRET-KEY-1…` (a key file's text, comments
+(`ssh-ed25519 …`, `ssh-rsa …`), or all OpenPGP keys
+(`repository.openpgp`); identities are `AGE-SECRET-KEY-1…` (a key file's text, comments
 included) or an OpenSSH private key without a passphrase. No message repeats a key's text.
 """
 
@@ -9,9 +10,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from ceso_mcp.errors import InvalidArguments, RepositoryFault
+from ceso_mcp.repository import openpgp
 from ceso_mcp.repository.target import Blob
 
 if TYPE_CHECKING:
@@ -37,12 +39,47 @@ class Deflater(Protocol):
 def check_recipients(recipients: Sequence[str]) -> list[Recipient]:
     """The recipients, tried out by sealing something to all of them.
 
-    Raises InvalidArguments naming the position of a bad entry, counted from 1, never its text.
+    Raises InvalidArguments naming the position of a bad entry, counted from 1, never its text (but for
+    fingerprints of OpenPGP keys); RepositoryFault `gpg_missing`, `seal_failed`.
     """
+    if encryption_of(recipients) == "openpgp":
+        keys = [openpgp.recipient(text, place) for place, text in enumerate(recipients, 1)]
+        openpgp.encrypt(b"trial", keys)
+        return keys
     found = [_recipient(text, place) for place, text in enumerate(recipients, 1)]
     if found:
         seal([b"trial"], found)
     return found
+
+
+def encryption_of(recipients: Sequence[str]) -> Literal["none", "age", "openpgp"]:
+    """How what goes to these recipients is sealed. Raises InvalidArguments for a mixture."""
+    kinds = {openpgp.is_openpgp(text) for text in recipients}
+    if len(kinds) == 2:
+        raise InvalidArguments(
+            "the recipients are OpenPGP keys and others; a repository has one kind",
+            hint="use age and SSH keys only, or OpenPGP keys only",
+        )
+    return "none" if not kinds else "openpgp" if True in kinds else "age"
+
+
+def prove(recipients: Sequence[Recipient], identities: Sequence[Identity]) -> None:
+    """Seal something to the recipients and open it again with the identities.
+
+    Raises RepositoryFault `wrong_identity` if that fails, `key_locked` if gpg would have to ask.
+    """
+    try:
+        opened = unseal(b"".join(seal([b"trial"], recipients)), identities)
+    except RepositoryFault as fault:
+        if fault.code not in ("wrong_identity", "damaged"):
+            raise
+        opened = bytearray()
+    if opened != b"trial":
+        raise RepositoryFault(
+            "what is sealed to these recipients cannot be opened with the configured identity",
+            code="wrong_identity",
+            hint="configure the identity of one of the recipients, or none on a machine that only backs up",
+        )
 
 
 def _recipient(text: str, place: int) -> Recipient:
@@ -128,13 +165,22 @@ class _Collector:
         pass
 
 
-def seal(content: Blob, recipients: Sequence[Recipient], *, consume: bool = False) -> Blob:
-    """`content` encrypted to all recipients as one age file; with none, `content` itself.
+def seal(
+    content: Blob, recipients: Sequence[Recipient], *, consume: bool = False, phrase: str | None = None
+) -> Blob:
+    """`content` encrypted to all recipients as one file; with none, `content` itself.
+
+    `phrase` opens it as well, where the recipients are OpenPGP keys (`openpgp.encrypt`).
 
     With `consume` a list loses its pieces while they are encrypted, so that no two copies are held.
     """
     if not recipients:
         return content
+    if isinstance(recipients[0], openpgp.Recipient):
+        whole = b"".join(content)
+        if consume and isinstance(content, list):
+            content.clear()
+        return [openpgp.encrypt(whole, recipients, phrase)]
     import pyrage
 
     pieces: list[bytes] = []
@@ -156,6 +202,8 @@ def unseal(stored: bytes, identities: Sequence[Identity]) -> bytearray:
             code="no_identity",
             hint="give the age or SSH private key of one of its recipients",
         )
+    if isinstance(identities[0], openpgp.Keyring):
+        return openpgp.decrypt(stored, identities[0])
     import pyrage
 
     content = bytearray()

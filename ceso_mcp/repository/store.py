@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ceso_mcp.backup.manifest import PackRef, StoredObject
 from ceso_mcp.backup.names import PACKS, pack_object
 from ceso_mcp.backup.pack import PACK_RAW_BYTES, PACK_STORED_BYTES
-from ceso_mcp.errors import RepositoryFault
-from ceso_mcp.repository import seal
+from ceso_mcp.errors import InvalidArguments, RepositoryFault
+from ceso_mcp.repository import openpgp, seal
 from ceso_mcp.repository.index_key import IndexKey
 from ceso_mcp.repository.target import Blob, Target
 
@@ -35,7 +35,7 @@ class Settings(BaseModel):
     format: Literal["ceso-repo"] = "ceso-repo"
     version: Literal[1] = 1
     id: str
-    encryption: Literal["none", "age"]
+    encryption: Literal["none", "age", "openpgp"]
     recipients: tuple[str, ...] = ()
     index_recipients: tuple[str, ...] = ()
     sign_key: str | None = None
@@ -44,8 +44,8 @@ class Settings(BaseModel):
 
     @classmethod
     def new(cls, recipients: Sequence[str], pack_bytes: int) -> Settings:
-        encryption: Literal["none", "age"] = "age" if recipients else "none"
         texts = tuple(text.strip() for text in recipients)
+        encryption = seal.encryption_of(texts)
         return cls(id=str(uuid4()), encryption=encryption, recipients=texts, pack_bytes=pack_bytes)
 
     def text(self) -> bytes:
@@ -76,7 +76,7 @@ class Settings(BaseModel):
                 code="not_a_repository",
                 hint="restore it from another copy of the repository; RESTORE.txt needs only the packs",
             ) from None
-        if (settings.encryption == "age") != bool(settings.recipients):
+        if _contradicts(settings):
             raise RepositoryFault(
                 f"the {SETTINGS} of {target.title} contradicts itself about encryption",
                 code="not_a_repository",
@@ -90,13 +90,19 @@ class Store:
     def __init__(self, target: Target, settings: Settings, identities: Sequence[str] = ()) -> None:
         self.target = target
         self.settings = settings
-        self._identities = seal.read_identities(identities) if identities else []
+        age = identities and settings.encryption == "age"
+        self._identities = seal.read_identities(identities) if age else []
         self.index_key: IndexKey | None = None
         """This machine's key to maps and digests (`repository.index_key`), if it has one."""
 
     @property
     def sealed(self) -> bool:
-        return self.settings.encryption == "age"
+        return self.settings.encryption != "none"
+
+    def use_keyring(self, keyring: openpgp.Keyring) -> None:
+        """Open what is sealed with gpg, if it has a secret key for it."""
+        if self.settings.encryption == "openpgp" and openpgp.has_secret_key(self.settings.recipients):
+            self._identities = [keyring]
 
     @property
     def can_unseal(self) -> bool:
@@ -106,7 +112,7 @@ class Store:
     @property
     def suffix(self) -> str:
         """What the names of sealed objects end with."""
-        return ".zst.age" if self.sealed else ".zst"
+        return {"none": ".zst", "age": ".zst.age", "openpgp": ".zst.gpg"}[self.settings.encryption]
 
     @cached_property
     def _recipients(self) -> list[seal.Recipient]:
@@ -118,8 +124,13 @@ class Store:
 
     def put_part(self, folder: str, name: str, compressed: Blob, *, for_index: bool = False) -> StoredObject:
         """Seal and store an object of a backup's own folder; `for_index` to this machine's key too."""
-        own = [self.index_key.recipient] if self.sealed and for_index and self.index_key else []
-        stored = seal.seal(compressed, [*self._recipients, *own])
+        own = self.index_key if self.sealed and for_index else None
+        if own is None:
+            stored = seal.seal(compressed, self._recipients)
+        elif self.settings.encryption == "openpgp":
+            stored = seal.seal(compressed, self._recipients, phrase=own.phrase)
+        else:
+            stored = seal.seal(compressed, [*self._recipients, own.recipient])
         record = StoredObject(object=name + self.suffix, sha256=_sha256(stored), bytes=_size(stored))
         if not self.target.put(f"{folder}/{record.object}", stored):
             raise RepositoryFault(f"{folder}/{record.object} is there already", code="backup_exists")
@@ -161,12 +172,22 @@ class Store:
         """The compressed content of an object as stored; `for_index` if it is a map or digests."""
         if not self.sealed:
             return stored
+        if self.settings.encryption == "openpgp":
+            phrase = self.index_key.phrase if for_index and self.index_key else None
+            return openpgp.decrypt(stored, self._identities[0] if self._identities else None, phrase)
         own = [self.index_key.identity] if for_index and self.index_key else []
         return seal.unseal(stored, [*own, *self._identities])
 
     def sizes(self, names: set[str]) -> dict[str, int]:
         """The stored sizes of those of these packs that are there, by one listing."""
         return {e.name: e.size_bytes for e in self.target.list(PACKS) if e.name in names}
+
+
+def _contradicts(settings: Settings) -> bool:
+    try:
+        return seal.encryption_of(settings.recipients) != settings.encryption
+    except InvalidArguments:
+        return True
 
 
 def _size(content: Blob) -> int:

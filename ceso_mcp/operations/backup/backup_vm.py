@@ -125,6 +125,11 @@ class BackupVm(Change):
                 *(f"Not included: {what}: {why}." for what, why in missing),
                 *(() if state.encrypted else ("The repository is not encrypted.",)),
                 *(
+                    ()
+                    if state.provable
+                    else ("No private key is configured: nothing here can prove that backups can be opened.",)
+                ),
+                *(
                     ("The backup is crash-consistent: as after a power cut.",)
                     if commit.consistency == "crash"
                     else ()
