@@ -74,7 +74,13 @@ class DataPath:
         into = DiskInto(0, NODE, self.disk.name, size, "# Disk DescriptorFile\n", parent)
         await self.run(read_disk(self.disk, into, size))
         facts = {"vm_name": "bench", "vm_uuid": VM_ID, "vmx_path": "", "host": "bench"}
-        release = {"esxi_version": "8.0.3", "esxi_build": "1", "kind": "cold", "not_included": ()}
+        release = {
+            "esxi_version": "8.0.3",
+            "esxi_build": "1",
+            "kind": "cold",
+            "consistency": "powered_off",
+            "not_included": (),
+        }
         commit = CommitBackup(backup_id, **facts, **release, parent=parent)  # type: ignore[arg-type]
         return {"backup_id": backup_id, **await self.desk.perform(commit, {})}
 
