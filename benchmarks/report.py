@@ -18,7 +18,8 @@ def report(figures: Figures, changed: dict[str, int], mib: int, rounds: int) -> 
     cpu = next((line.split(":")[1].strip() for line in about if "model name" in line), "?")
     lines = [
         f"{rounds} interleaved rounds; a disk of {mib} MiB, a quarter of it allocated, and a dense one of"
-        f" {mib // 2} MiB. {os.cpu_count()} cores ({cpu}), Linux {platform.release()}. Medians.",
+        f" {mib // 2} MiB. {os.cpu_count()} cores ({cpu}), Linux {platform.release()}. Medians;"
+        " links with a limit, and the pipe's second backups, were measured once.",
         "",
     ]
     for rate in sorted({key[0] for key in figures}):
