@@ -260,6 +260,6 @@ def _compressed(run: bytes, block_bytes: int, key: bytes) -> tuple[bytes, bytes]
     """In a worker thread: both library calls let go of the interpreter's lock.
 
     The frame is copied: where zstd made it there was room for the worst case, and a pack of frames
-    with such gaps behind them is a third larger in memory.
+    with such gaps behind them takes much more memory than their sizes.
     """
     return bytes(memoryview(seal.compress(run))), run_digests(run, block_bytes, key)
