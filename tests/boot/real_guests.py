@@ -15,7 +15,7 @@ from lab_fixtures import HostShell
 
 from ceso_mcp.lab import Lab
 
-BOOT_TIMEOUT_S = 400
+BOOT_TIMEOUT_S = 900
 STOP_TIMEOUT_S = 120
 STORE = "/vmfs/volumes/datastore1"
 TEMPLATE = f"{STORE}/ubuntu-24.04-golden/ubuntu-24.04-golden"

@@ -15,7 +15,7 @@ from ceso_mcp.lab import Lab, golden
 
 from .real_guests import STOP_TIMEOUT_S, STORE, TEMPLATE, Copy, digest, holds, said, until
 
-pytestmark = [pytest.mark.boot, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.boot, pytest.mark.timeout(2400)]
 MARK = "written after the snapshot\n"
 
 
