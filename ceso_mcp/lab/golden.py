@@ -10,6 +10,7 @@ import struct
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 from ceso_mcp.errors import LabFault
 from ceso_mcp.lab import golden_guest
@@ -19,14 +20,23 @@ SUITE = "trixie"
 MIRROR = "http://deb.debian.org/debian"
 SIZE_BYTES = 1 << 30
 PARTITION_AT = 1 << 20
+# The EFI system partition stands at the end, so that the root keeps its number and place.
+EFI_BYTES = 16 << 20
+EFI_AT = SIZE_BYTES - EFI_BYTES
 BUILD_TIMEOUT_S = 900
 GRUB = Path("/usr/lib/grub/i386-pc")
 GRUB_MODULES = ("biosdisk", "part_msdos", "ext2", "normal", "linux", "all_video", "search_label", "minicmd")
+GRUB_EFI = Path("/usr/lib/grub/x86_64-efi")
+GRUB_EFI_MODULES = ("part_msdos", "ext2", "normal", "linux", "all_video", "search", "search_label", "minicmd")
+# Where UEFI looks on a disk that it was told nothing about.
+EFI_PROGRAM = "EFI/BOOT/BOOTX64.EFI"
+EFI_START = "search --no-floppy --label lab-root --set=root\nset prefix=($root)/boot/grub\nnormal\n"
 # What building needs, program (or file) to Debian package.
 BUILD_PACKAGES = {
     "mmdebstrap": "mmdebstrap",
     "mke2fs": "e2fsprogs",
     "grub-mkimage": "grub-common",
+    "mformat": "mtools",
     "tar": "tar",
 }
 # The tree becomes an image under the same (real or make-believe) root that unpacked it.
@@ -37,7 +47,7 @@ mkdir "$work/root"
 tar -C "$work/root" --numeric-owner --xattrs --xattrs-include='*' -xf -
 mke2fs -q -t ext4 -L lab-root -m 1 -O ^metadata_csum_seed,^orphan_file \\
     -E root_owner=0:0,lazy_itable_init=0 -d "$work/root" "$work/image" \\
-    {(SIZE_BYTES - PARTITION_AT) >> 10}k >&2
+    {(EFI_AT - PARTITION_AT) >> 10}k >&2
 cat "$work/image"
 """
 
@@ -52,6 +62,7 @@ def default_cache() -> Path:
 def recipe() -> str:
     """A digest of all that goes into an image; another recipe makes another image."""
     parts = [SUITE, MAKE_IMAGE, golden_guest.TIDY, *golden_guest.PACKAGES, *GRUB_MODULES]
+    parts += [EFI_PROGRAM, EFI_START, *GRUB_EFI_MODULES]
     parts += [f"{path} {mode:o} {text}" for path, (mode, text) in sorted(golden_guest.FILES.items())]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
@@ -77,6 +88,8 @@ def needed() -> None:
     missing = {package for name, package in BUILD_PACKAGES.items() if shutil.which(name) is None}
     if not (GRUB / "boot.img").exists():
         missing.add("grub-pc-bin")
+    if not (GRUB_EFI / "kernel.img").exists():
+        missing.add("grub-efi-amd64-bin")
     if missing:
         raise LabFault(
             f"building the golden image needs the Debian packages {' '.join(sorted(missing))}",
@@ -154,18 +167,47 @@ def _disk(work: Path, folder: Path) -> None:
         disk.truncate(SIZE_BYTES)
         # GRUB's boot.img loads sector 1, where core.img starts, unless told otherwise.
         boot = bytearray((GRUB / "boot.img").read_bytes()[:440].ljust(512, b"\0"))
-        start, count = PARTITION_AT // 512, (SIZE_BYTES - PARTITION_AT) // 512
-        entry = b"\x80\xfe\xff\xff\x83\xfe\xff\xff" + struct.pack("<II", start, count)
-        boot[446:462], boot[510:512] = entry, b"\x55\xaa"
+        boot[446:462] = _partition(0x80, 0x83, PARTITION_AT, EFI_AT - PARTITION_AT)
+        boot[462:478] = _partition(0, 0xEF, EFI_AT, EFI_BYTES)
+        boot[510:512] = b"\x55\xaa"
         disk.write(boot)
         code = core.read_bytes()
         if 512 + len(code) > PARTITION_AT:
             raise LabFault("GRUB's core does not fit before the first partition")
         disk.write(code)
-        at, zeros = PARTITION_AT, bytes(1 << 16)
-        while chunk := root.read(len(zeros)):
-            if chunk != zeros[: len(chunk)]:
-                os.pwrite(disk.fileno(), chunk, at)
-            at += len(chunk)
+        _put(disk.fileno(), root, PARTITION_AT)
+        with open(_efi_partition(work), "rb") as efi:
+            _put(disk.fileno(), efi, EFI_AT)
     made = descriptor.new_flat(flat.name, SIZE_BYTES // 512, thin=True)
     descriptor.store(str(folder / "golden.vmdk"), made)
+
+
+def _partition(flag: int, kind: int, at: int, size: int) -> bytes:
+    """One entry of the partition table; only its LBA fields count."""
+    head = bytes([flag, 0xFE, 0xFF, 0xFF, kind, 0xFE, 0xFF, 0xFF])
+    return head + struct.pack("<II", at // 512, size // 512)
+
+
+def _put(disk: int, content: BinaryIO, at: int) -> None:
+    """Write `content` at that offset, leaving holes where it is zero."""
+    zeros = bytes(1 << 16)
+    while chunk := content.read(len(zeros)):
+        if chunk != zeros[: len(chunk)]:
+            os.pwrite(disk, chunk, at)
+        at += len(chunk)
+
+
+def _efi_partition(work: Path) -> Path:
+    """A FAT file system with GRUB for UEFI, which then reads the same `grub.cfg` as GRUB for BIOS."""
+    start, program, made = work / "start.cfg", work / "grub.efi", work / "efi.img"
+    start.write_text(EFI_START)
+    argv = ["grub-mkimage", "-O", "x86_64-efi", "-p", "/boot/grub", "-c", str(start), "-o", str(program)]
+    _run([*argv, *GRUB_EFI_MODULES], "grub-mkimage")
+    made.touch()
+    os.truncate(made, EFI_BYTES)
+    _run(["mformat", "-i", str(made), "-T", str(EFI_BYTES // 512), "-h", "64", "-s", "32", "::"], "mformat")
+    folder = Path(EFI_PROGRAM).parent
+    for inner in (folder.parent, folder):
+        _run(["mmd", "-i", str(made), f"::/{inner}"], "mmd")
+    _run(["mcopy", "-i", str(made), str(program), f"::/{EFI_PROGRAM}"], "mcopy")
+    return made

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ceso_mcp.errors import LabFault
-from ceso_mcp.lab import golden_guest, identity
+from ceso_mcp.lab import golden_guest, identity, qemu_firmware
 from ceso_mcp.lab.power import nic_mac, nic_numbers
 from ceso_mcp.lab.vmx import Settings
 
@@ -18,7 +18,7 @@ QEMU = "qemu-system-x86_64"
 PACKAGES = {QEMU: "qemu-system-x86", "qemu-img": "qemu-utils", "ip": "iproute2", "setpriv": "util-linux"}
 CONTROLLERS = {"pvscsi": "pvscsi", "lsisas1068": "mptsas1068"}
 CARDS = {"vmxnet3": "vmxnet3", "e1000e": "e1000e", "e1000": "e1000"}
-_NODE = re.compile(r"scsi(\d+):(\d+)$", re.IGNORECASE)
+_NODE = re.compile(r"(scsi|nvme)(\d+):(\d+)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,17 @@ def tap(vmid: int, nic: int) -> str:
 
 
 def command(
-    settings: Settings, vmid: int, overlays: dict[str, Path], channels: Channels, console: Path
+    settings: Settings,
+    vmid: int,
+    overlays: dict[str, Path],
+    channels: Channels,
+    console: Path,
+    variables: Path | None = None,
 ) -> list[str]:
-    """The whole command. Raises `LabFault` for hardware that the lab cannot give to QEMU."""
+    """The whole command; `variables` are those of a UEFI guest.
+
+    Raises `LabFault` for hardware that the lab cannot give to QEMU.
+    """
     raw = identity.raw(settings.get("uuid.bios"))
     pairs = [f"{byte:02x}" for byte in raw]
     serial = "VMware-" + " ".join(pairs[:8]) + "-" + " ".join(pairs[8:])
@@ -75,6 +83,8 @@ def command(
         "type=1,manufacturer=VMware,, Inc.,product=VMware Virtual Platform,version=None"
         f",serial={serial},uuid={system}",
     ]
+    if variables is not None:
+        argv += qemu_firmware.words(variables)
     argv += ["-serial", f"file:{_quoted(console)}"]
     for name, number in (("qmp", channels.qmp), ("rpc", channels.rpc), ("report", channels.report)):
         argv += ["-chardev", f"socket,id={name},fd={number}"]
@@ -94,18 +104,30 @@ def _disks(settings: Settings, overlays: dict[str, Path]) -> list[str]:
     for order, (node, overlay) in enumerate(sorted(overlays.items())):
         found = _NODE.match(node)
         if not found:
-            raise LabFault(f"a real guest takes SCSI disks only, not {node}")
-        controller, unit = found[1], found[2]
+            raise LabFault(f"a real guest takes SCSI and NVMe disks only, not {node}")
+        bus, unit = found[1].lower(), int(found[3])
+        controller = f"{bus}{found[2]}"
         if controller not in made:
             made.add(controller)
-            kind = CONTROLLERS.get(settings.get(f"scsi{controller}.virtualDev").lower())
-            if kind is None:
-                raise LabFault(f"QEMU has no controller like scsi{controller}'s")
-            argv += ["-device", f"{kind},id=scsi{controller}"]
+            argv += ["-device", _controller(settings, bus, controller)]
         name = node.replace(":", "_")
         argv += ["-drive", f"if=none,id={name},format=qcow2,file={_quoted(overlay)}"]
-        argv += ["-device", f"scsi-hd,bus=scsi{controller}.0,scsi-id={unit},drive={name},bootindex={order}"]
+        if bus == "nvme":
+            # VMware's unit 0 is the first namespace.
+            device = f"nvme-ns,bus={controller},nsid={unit + 1}"
+        else:
+            device = f"scsi-hd,bus={controller}.0,scsi-id={unit}"
+        argv += ["-device", f"{device},drive={name},bootindex={order}"]
     return argv
+
+
+def _controller(settings: Settings, bus: str, name: str) -> str:
+    if bus == "nvme":
+        return f"nvme,id={name},serial=VMware-{name}"
+    kind = CONTROLLERS.get(settings.get(f"{name}.virtualDev").lower())
+    if kind is None:
+        raise LabFault(f"QEMU has no controller like {name}'s")
+    return f"{kind},id={name}"
 
 
 def _cards(settings: Settings, vmid: int) -> list[str]:

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from ceso_mcp.errors import LabFault
-from ceso_mcp.lab import qemu_command, qemu_overlay, qemu_report
+from ceso_mcp.lab import qemu_command, qemu_firmware, qemu_overlay, qemu_report
 from ceso_mcp.lab.disks.chain import Disk
 from ceso_mcp.lab.disks.fault import DiskFault
 from ceso_mcp.lab.guests import Guests
-from ceso_mcp.lab.power import Power, nic_mac, nic_numbers
+from ceso_mcp.lab.power import Power, nic_numbers
 from ceso_mcp.lab.qemu_command import Channels
 from ceso_mcp.lab.qemu_machine import QemuMachine
 from ceso_mcp.lab.qemu_network import GuestNetwork
@@ -43,6 +43,7 @@ class Running:
     overlays: dict[str, list[Path]]
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     report: asyncio.StreamWriter | None = None
+    variables: Path | None = None
 
 
 class QemuGuests(Guests):
@@ -84,6 +85,8 @@ class QemuGuests(Guests):
                     if overlay.exists() and node in disks:
                         place = self._storage.here(disks[node])
                         qemu_overlay.commit(overlay, place, self._storage.here)
+            used = self._folder / str(vm.vmid) / qemu_firmware.USED
+            self._keep_variables(vm, used if used.exists() else None)
         except (DiskFault, LabFault, OSError) as trouble:
             self._power.log_line(vm, f"What the guest wrote could not be put into its disk: {trouble}")
             return False
@@ -111,7 +114,16 @@ class QemuGuests(Guests):
             return
         self._end(vm.vmid, run)
         self._commit(vm, {node: paths[-1] for node, paths in run.overlays.items()})
+        self._keep_variables(vm, run.variables)
         shutil.rmtree(run.folder)
+
+    def _nvram(self, vm: Vm) -> Path:
+        name = vm.settings.get("nvram") or Path(vm.path).with_suffix(".nvram").name
+        return Path(self._storage.here(self._storage.beside(vm, name)))
+
+    def _keep_variables(self, vm: Vm, variables: Path | None) -> None:
+        if variables is not None:
+            qemu_firmware.keep(variables, self._nvram(vm))
 
     def _end(self, vmid: int, run: Running) -> None:
         for task in run.tasks:
@@ -144,6 +156,7 @@ class QemuGuests(Guests):
         self._commit(vm, {node: paths[-1] for node, paths in run.overlays.items()})
         for node, path in fresh.items():
             run.overlays[node].append(path)
+        self._keep_variables(vm, run.variables)
 
     # --- power
 
@@ -232,12 +245,16 @@ class QemuGuests(Guests):
             plugged = settings.get(f"ethernet{nic}.startConnected", "TRUE").upper() != "FALSE"
             self._network.plug(qemu_command.tap(vm.vmid, nic), group if plugged and group in known else None)
         tops = {node: paths[-1] for node, paths in overlays.items()}
+        variables = None
+        if qemu_firmware.wanted(settings):
+            variables = qemu_firmware.begin(self._nvram(vm), folder)
 
         def command(qmp: int, rpc: int, report: int) -> list[str]:
             channels = Channels(qmp, rpc, report)
-            return qemu_command.command(settings, vm.vmid, tops, channels, folder / "console.log")
+            return qemu_command.command(settings, vm.vmid, tops, channels, folder / "console.log", variables)
 
-        run = Running(QemuMachine(self._network.entry, command, folder), folder, overlays)
+        machine = QemuMachine(self._network.entry, command, folder)
+        run = Running(machine, folder, overlays, variables=variables)
         self._running[vm.vmid] = run
         loop = asyncio.get_running_loop()
         rpc = qemu_report.answer_rpc(
@@ -257,22 +274,9 @@ class QemuGuests(Guests):
         await qemu_report.follow_report(reader, lambda told: self._told(vm, told))
 
     def _told(self, vm: Vm, told: dict[str, Any]) -> None:
-        settings = vm.settings
-        vm.guest = {
-            "tools": True,
-            "os": told["os"],
-            "hostname": told["hostname"],
-            "machine_id": told["machine_id"],
-            "reported_at": time.time(),
-            "net": [
-                {
-                    "mac": nic_mac(settings, nic),
-                    "network": settings.get(f"ethernet{nic}.networkName"),
-                    "addresses": told["nics"].get(nic_mac(settings, nic), []),
-                }
-                for nic in nic_numbers(settings)
-            ],
-        }
+        vm.guest = qemu_report.as_guest(vm.settings, told)
+        run = self._running.get(vm.vmid)
+        self._keep_variables(vm, run.variables if run is not None else None)
         self._save()
 
     async def _watch(self, vm: Vm, run: Running) -> None:

@@ -7,8 +7,12 @@ import base64
 import binascii
 import contextlib
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
+
+from ceso_mcp.lab.power import nic_mac, nic_numbers
+from ceso_mcp.lab.vmx import Settings
 
 LIMIT_BYTES = 4 << 20
 NOT_FOUND = "No value found"
@@ -82,3 +86,22 @@ def parse(lines: list[str]) -> dict[str, Any]:
             addresses.setdefault(name, []).append(address.partition("/")[0])
     found["nics"] = {mac: addresses.get(name, []) for name, mac in names.items()}
     return found
+
+
+def as_guest(settings: Settings, told: dict[str, Any]) -> dict[str, Any]:
+    """What the world keeps of a guest's report: its cards in the order of the VMX."""
+    return {
+        "tools": True,
+        "os": told["os"],
+        "hostname": told["hostname"],
+        "machine_id": told["machine_id"],
+        "reported_at": time.time(),
+        "net": [
+            {
+                "mac": nic_mac(settings, nic),
+                "network": settings.get(f"ethernet{nic}.networkName"),
+                "addresses": told["nics"].get(nic_mac(settings, nic), []),
+            }
+            for nic in nic_numbers(settings)
+        ],
+    }

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from ceso_mcp.errors import LabFault
-from ceso_mcp.lab import Lab, golden, qemu_command, qemu_overlay, qemu_report, seed
+from ceso_mcp.lab import Lab, golden, qemu_command, qemu_firmware, qemu_overlay, qemu_report, seed
 from ceso_mcp.lab.blueprint import Blueprint
 from ceso_mcp.lab.disks import operations
 from ceso_mcp.lab.disks.chain import Disk, same
@@ -118,6 +118,43 @@ def test_qemu_gets_the_identity_and_slots_of_the_vmx() -> None:
     settings["scsi0.virtualDev"] = "buslogic"
     with pytest.raises(LabFault, match="scsi0"):
         qemu_command.command(settings, 7, overlays, Channels(3, 4, 5), Path("/x/c"))
+
+
+def test_a_uefi_guest_gets_its_firmware_and_nvme_disks_as_namespaces() -> None:
+    settings = Settings(
+        {"uuid.bios": "56 4d 01 02 03 04 05 06-07 08 09 0a 0b 0c 0d 0e", "firmware": "efi"}.items()
+    )
+    overlays = {"nvme0:0": Path("/x/a"), "nvme0:1": Path("/x/b"), "nvme1:0": Path("/x/c")}
+    channels, console = Channels(3, 4, 5), Path("/x/c")
+    line = " ".join(qemu_command.command(settings, 7, overlays, channels, console, Path("/x/v,1")))
+    assert "if=pflash,unit=1,format=raw,file=/x/v,,1" in line
+    assert line.count("-device nvme,id=nvme0,") == 1
+    assert "nvme-ns,bus=nvme0,nsid=1,drive=nvme0_0,bootindex=0" in line
+    assert "nvme-ns,bus=nvme0,nsid=2,drive=nvme0_1,bootindex=1" in line
+    assert "nvme-ns,bus=nvme1,nsid=1,drive=nvme1_0,bootindex=2" in line
+    with pytest.raises(LabFault, match="sata0:0"):
+        qemu_command.command(settings, 7, {"sata0:0": Path("/x/a")}, channels, console)
+
+
+def test_firmware_variables_come_from_the_nvram_file_and_go_back_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, empty, nvram = tmp_path / "code", tmp_path / "empty", tmp_path / "vm.nvram"
+    monkeypatch.setattr(qemu_firmware, "CODE", code)
+    monkeypatch.setattr(qemu_firmware, "EMPTY", empty)
+    with pytest.raises(LabFault, match="ovmf"):
+        qemu_firmware.begin(nvram, tmp_path)
+    code.touch()
+    empty.write_bytes(bytes(40) + b"_FVH" + bytes(100))
+    for strange in (None, b"MRVN" + bytes(140), bytes(40) + b"_FVH"):
+        if strange is not None:
+            nvram.write_bytes(strange)
+        assert qemu_firmware.begin(nvram, tmp_path).read_bytes() == empty.read_bytes()
+    used = qemu_firmware.begin(nvram, tmp_path)
+    used.write_bytes(bytes(40) + b"_FVH" + b"x" * 100)
+    qemu_firmware.keep(used, nvram)
+    assert nvram.stat().st_mode & 0o777 == 0o600
+    assert qemu_firmware.begin(nvram, tmp_path).read_bytes()[44:] == b"x" * 100
 
 
 def test_real_guests_say_what_they_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
