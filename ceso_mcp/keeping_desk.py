@@ -23,6 +23,7 @@ from ceso_mcp.backup.keeping import (
     StructureOf,
     Unprotect,
     VerificationOf,
+    WriteRecipients,
 )
 from ceso_mcp.backup.notes import Drill, DrillState
 from ceso_mcp.backup.standing import Standing
@@ -80,8 +81,10 @@ class KeepingDesk:
 
         repository = self._access.open(private=False)
         match action:
-            case SetPolicy(policy=policy, before=before):
-                keeping.set_policy(repository, policy, before)
+            case SetPolicy(policy=policy, before=policy_before):
+                keeping.set_policy(repository, policy, policy_before)
+            case WriteRecipients(before=before, recipients=recipients, since=since):
+                self._access.set_recipients(before, recipients, datetime.fromisoformat(since))
             case Forget(backup_ids=backup_ids, digest=digest):
                 return {"forgotten": str(keeping.forget(repository, backup_ids, digest))}
             case Protect(backup_id=backup_id, why=why, since=since):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from ceso_mcp.home import expanded
 from ceso_mcp.known_repositories import KnownRepositories
 from ceso_mcp.redact import Redactor
 from ceso_mcp.secrets import SecretRef, read_secret
+
+NEW_KEY = "passphrase"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,9 @@ class RepositoryStatus:
     as_configured: bool
     provable: bool = True
     """Whether there is a key here that could show that what is sealed can be opened."""
+    sealed_to: tuple[str, ...] = ()
+    configured: tuple[str, ...] = ()
+    """Public keys; `NEW_KEY` stands for one that a passphrase has yet to get."""
 
 
 class RepositoryAccess:
@@ -84,12 +90,14 @@ class RepositoryAccess:
         phrase = self._own_passphrase()
         if not exists:
             self._try_recipients()
-            found = configured = configured | ({"passphrase"} if phrase is not None else set())
+            found = configured = configured | ({NEW_KEY} if phrase is not None else set())
         else:
             if phrase is not None:
                 key = self._own_key(phrase)
-                configured.add("passphrase" if key is None else key.public)
+                configured.add(NEW_KEY if key is None else key.public)
             found = set(self.open(private=False).recipients)
+            if found != configured:
+                self._try_recipients()
         return RepositoryStatus(
             self.title(),
             exists,
@@ -98,7 +106,22 @@ class RepositoryAccess:
             self.target().free_bytes(),
             found == configured,
             not found or self._provable(),
+            tuple(sorted(found)),
+            tuple(sorted(configured)),
         )
+
+    def set_recipients(self, before: tuple[str, ...], recipients: tuple[str, ...], since: datetime) -> None:
+        """Seal new backups to the configured recipients, which must be these (`repository.recipients`)."""
+        from ceso_mcp.repository.passphrase import new_key
+        from ceso_mcp.repository.recipients import set_recipients
+
+        if self.status().configured != recipients:
+            raise RepositoryFault("other recipients are configured than were shown", code="settings_differ")
+        key, phrase = None, self._own_passphrase()
+        if phrase is not None and NEW_KEY in recipients:
+            key = new_key(phrase)
+            recipients = tuple(key.public if text == NEW_KEY else text for text in recipients)
+        set_recipients(self.target(), before, recipients, since, key)
 
     @property
     def _openpgp(self) -> bool:

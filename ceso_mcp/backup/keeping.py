@@ -81,6 +81,19 @@ class SetPolicy(KeepingAction):
 
 
 @dataclass(frozen=True, slots=True)
+class WriteRecipients(KeepingAction):
+    """Write to whom new backups are sealed: the configured recipients, if they and the old ones are these."""
+
+    repository: str
+    before: tuple[str, ...]
+    recipients: tuple[str, ...]
+    since: str
+
+    def shown(self) -> str:
+        return f"write ceso-repo.json of {self.repository}: recipients {', '.join(self.recipients)}"
+
+
+@dataclass(frozen=True, slots=True)
 class Forget(KeepingAction):
     """Remove the manifests of exactly these backups, if all is as `digest` says."""
 

@@ -80,10 +80,14 @@ def choose(store: Store, manifests: Sequence[Manifest], disks: Sequence[tuple[st
     """The newest backup with a disk at the same node and of the same size that can be compared.
 
     `manifests` are those of one VM, newest first; `disks` are (node, capacity in bytes). What of a
-    VM a backup does not include says nothing about the disks that it does.
+    VM a backup does not include says nothing about the disks that it does. One that is sealed to former
+    recipients is never chosen: the present ones could not open what they would share.
     """
-    reason = ""
+    reason, since = "", store.settings.recipients_since
     for manifest in manifests[:_TRIED]:
+        if since is not None and manifest.created < since:
+            reason = reason or f"backup {manifest.id} is sealed to other recipients"
+            break
         usable = []
         for node, capacity_bytes in disks:
             index = same_disk(manifest, node, capacity_bytes)

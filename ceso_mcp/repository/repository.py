@@ -20,6 +20,7 @@ from ceso_mcp.repository.index_key import index_key
 from ceso_mcp.repository.parent import Choice, ParentDisk, choose, parent_disk, same_disk
 from ceso_mcp.repository.passphrase import KEY, new_key, read_key
 from ceso_mcp.repository.prune import Garbage, Removed, garbage_of, prune
+from ceso_mcp.repository.recipients import kept_alike
 from ceso_mcp.repository.store import SETTINGS, Settings, Store
 from ceso_mcp.repository.target import Target
 from ceso_mcp.repository.targets.local import LocalTarget
@@ -276,6 +277,8 @@ def _made(
             code="settings_differ",
             hint="copy to a new or empty place",
         )
+    if like is not None:
+        return kept_alike(target, settings, like)
     if set(settings.recipients) != set(wanted):
         raise RepositoryFault(
             f"the repository {target.title} is sealed to other recipients than those given",

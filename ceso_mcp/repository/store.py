@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Annotated, Literal
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from ceso_mcp.backup.manifest import PackRef, StoredObject
 from ceso_mcp.backup.names import PACKS, pack_object
@@ -24,7 +24,9 @@ _NOT_ONE = "choose a folder that `ceso` made, or a new or empty one"
 
 
 class Settings(BaseModel):
-    """What `ceso-repo.json` holds; written once, when the repository is made.
+    """What `ceso-repo.json` holds; written when the repository is made, and when its recipients change.
+
+    What was written before `recipients_since` is sealed to others.
 
     `index_recipients` (who besides the recipients may read maps and digests) and `sign_key` (whose
     signature manifests carry) are reserved.
@@ -37,6 +39,7 @@ class Settings(BaseModel):
     id: str
     encryption: Literal["none", "age", "openpgp"]
     recipients: tuple[str, ...] = ()
+    recipients_since: AwareDatetime | None = None
     index_recipients: tuple[str, ...] = ()
     sign_key: str | None = None
     pack_bytes: Annotated[int, Field(ge=1 << 16, le=1 << 30)] = PACK_STORED_BYTES

@@ -43,6 +43,7 @@ ASK_FOR_WHAT_IS_NOT_THERE = {
     "prune_repository": "",
     "copy_backup": "name=nowhere",
     "set_retention": "keep_daily=7",
+    "set_recipients": "",
     "forget_backups": "",
     "delete_backup": "backup_id=564d0000-0000-0000-0000-000000000000/20260101T000000Z-abcd",
     "protect_backup": "backup_id=564d0000-0000-0000-0000-000000000000/20260101T000000Z-abcd",

@@ -76,7 +76,7 @@ class BackupVm(Change):
             raise Refused(
                 f"the repository {state.path} is sealed to other recipients than the configured ones",
                 code="settings_differ",
-                hint="use the recipients in its ceso-repo.json, or another repository",
+                hint="let set_recipients take over the configured ones, or use those in its ceso-repo.json",
             )
         if not python:
             raise Refused("the host has no python3 to read disks with", code="no_python")

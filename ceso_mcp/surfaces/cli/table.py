@@ -104,6 +104,7 @@ TABLE: tuple[Row, ...] = (
         (),
         ("ceso --lab backup retention --keep-daily 7 --keep-weekly 4 --keep-monthly 12",),
     ),
+    Row("backup", "recipients", "set_recipients", (), ("ceso --lab backup recipients --dry-run",)),
     Row("backup", "forget", "forget_backups", (), ("ceso --lab backup forget --dry-run",)),
     Row(
         "backup",
