@@ -78,12 +78,22 @@ def sudo(guest: Copy, script: str) -> str:
     return out
 
 
-def start_writing(guest: Copy, data_disks: list[str]) -> None:
-    places = ["/mnt/1", *(f"/mnt/{number}" for number in range(2, len(data_disks) + 2))]
-    lines = [f"mkdir -p {' '.join(places)}"]
-    for device, place in zip(data_disks, places[1:], strict=True):
-        lines.append(f"mke2fs -q -t ext4 -O ^metadata_csum_seed,^orphan_file {device}")
-        lines.append(f"mount {device} {place}")
+# Linux numbers the disks of an NVMe controller as it finds them; which one is which, only the namespace says.
+NAMESPACE = """namespace() {
+    for found in /sys/block/nvme0n*; do
+        [ "$(cat $found/nsid)" != "$1" ] || echo "/dev/${found##*/}"
+    done
+}
+"""
+
+
+def start_writing(guest: Copy, namespaces: list[int]) -> None:
+    """Let the guest write to its own disk and to new file systems on these namespaces."""
+    places = ["/mnt/1", *(f"/mnt/{number}" for number in namespaces)]
+    lines = [f"{NAMESPACE}mkdir -p {' '.join(places)}"]
+    for number in namespaces:
+        lines.append(f"mke2fs -q -t ext4 -O ^metadata_csum_seed,^orphan_file $(namespace {number})")
+        lines.append(f"mount $(namespace {number}) /mnt/{number}")
     lines += ["cat >/var/tmp/writer <<'END'", WRITER.replace("PLACES", " ".join(places)) + "END"]
     lines += ["sync", "systemd-run -q --unit=writer sh /var/tmp/writer"]
     sudo(guest, "\n".join(lines))
@@ -141,9 +151,9 @@ def all_checked(flats: list[Path], work: Path, *, after_power_cut: bool) -> None
         checked(flat, at, work, after_power_cut=after_power_cut)
 
 
-READ_BACK = """for n in 2 3; do
+READ_BACK = f"""{NAMESPACE}for n in 2 3; do
     mkdir -p /mnt/$n
-    mount -o ro /dev/nvme0n$n /mnt/$n
+    mount -o ro $(namespace $n) /mnt/$n
 done
 cat /mnt/*/counter
 """
@@ -159,7 +169,7 @@ async def test_a_running_uefi_guest_with_nvme_disks_on_two_datastores_comes_back
     flats = [folder / "uefi01-flat.vmdk", folder / "uefi01_1-flat.vmdk", outer]
     guest.start()
     said("the UEFI guest is up", since)
-    start_writing(guest, ["/dev/nvme0n2", "/dev/nvme0n3"])
+    start_writing(guest, [2, 3])
     house = House(lab, tmp_path)
     try:
         before = counters(guest.ssh(guest.v4, "cat /mnt/*/counter"))
