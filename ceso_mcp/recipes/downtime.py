@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from ceso_mcp.errors import Refused
+from ceso_mcp.errors import Refused, StepFailed
+from ceso_mcp.esxi.dump import parse_object
 from ceso_mcp.esxi.power import PowerState
 from ceso_mcp.fact import Facts, Reply
 from ceso_mcp.facts.guest import GuestOf
 from ceso_mcp.facts.inventory import Vm
-from ceso_mcp.plan import Captures, Recheck, Step, Undo
+from ceso_mcp.plan import Capture, Captures, Recheck, Step, Undo
 from ceso_mcp.recipes.judging import is_off, is_on, until_power, vim_cmd_worked
-from ceso_mcp.shell import Command, sh
+from ceso_mcp.shell import Captured, Command, sh
 
 SHUTDOWN_TIMEOUT_S = 600.0
+BOOTED = Captured("booted")
 GOING_DOWN_S = 300
 """A guest that was asked to shut down goes off up to this long after; powering it on before does nothing."""
 
@@ -28,6 +30,12 @@ async def shut_down(facts: Facts, vm: Vm) -> list[Step]:
             hint="back it up hot, or shut it down from inside first",
         )
     return [
+        Step(
+            "note when it was started",
+            sh("vim-cmd", "vmsvc/get.runtime", vm.vmid),
+            capture=Capture(BOOTED.name, _boot_time),
+            reads_only=True,
+        ),
         Step(
             "ask the guest to shut down",
             sh("vim-cmd", "vmsvc/power.shutdown", vm.vmid),
@@ -77,10 +85,20 @@ def _on(vm: Vm) -> Command:
 
 
 def _on_once_off(vm: Vm) -> Command:
-    """Power on when the guest has gone down, or, if it does not, leave it on."""
-    is_still_on = _state(vm).piped(sh("grep", "-q", "Powered on"))
-    wait = f"n={GOING_DOWN_S}; while [ $n -gt 0 ] && {is_still_on.line}; do sleep 1; n=$((n-1)); done"
+    """Power on once the guest has gone down: as long as it has not, its boot time is the old one."""
+    runtime = sh("vim-cmd", "vmsvc/get.runtime", vm.vmid)
+    still_up = runtime.piped(sh("grep", "-q", "-F", BOOTED))
+    wait = f"n={GOING_DOWN_S}; while [ $n -gt 0 ] && {still_up.line}; do sleep 1; n=$((n-1)); done"
     return Command(f"{wait}; {_on(vm).line}")
+
+
+def _boot_time(reply: Reply) -> str:
+    """Reads `get.runtime` (vimcmd-get.runtime-1); a VM that is off has none (vimcmd-get.summary-2)."""
+    runtime = parse_object(reply.require("asking when the VM was started"), "vim.vm.RuntimeInfo")
+    booted = runtime.text("bootTime")
+    if booted is None:
+        raise StepFailed("the VM is not on any more", code="vm_not_on")
+    return booted
 
 
 def _state(vm: Vm) -> Command:

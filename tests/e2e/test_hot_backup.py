@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ceso_mcp.errors import HostFault
 from ceso_mcp.lab import Fault
 
 from .conftest import KEY, TEMPLATE, House, at_rest, settled
@@ -121,6 +122,33 @@ async def test_with_a_restart_the_file_systems_are_at_rest(house: House) -> None
     assert job.result["consistency"] == "powered_off"
     await asyncio.to_thread(settled, house.lab)
     assert (await house.ask("show_vm", vm="web01")).power == "on"
+
+
+@pytest.mark.parametrize("when", ["wait until it is off", "see that it is on"])
+async def test_a_restart_that_breaks_ends_with_the_vm_on(
+    house: House, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Powering on while the guest still goes down does nothing, and then it is off."""
+    await running(house, TEMPLATE)
+    preview = await house.preview("backup_vm", vm="web01", how="restart")
+    step = next(step for step in preview.steps if step.why == when)
+    powered_on = False
+    run = house.ceso.runner.run
+
+    async def broken(line: str, **more: Any) -> Any:
+        nonlocal powered_on
+        powered_on |= "power.on" in line
+        if line == step.command and powered_on == (when == "see that it is on"):
+            raise HostFault("Operation failed", code="command_failed")
+        return await run(line, **more)
+
+    monkeypatch.setattr(house.ceso.runner, "run", broken)
+    job = await house.confirm(preview.confirm_token)
+    assert job.state == "failed"
+    await asyncio.to_thread(settled, house.lab)
+    monkeypatch.undo()
+    assert (await house.ask("show_vm", vm="web01")).power == "on"
+    assert no_marks(house)
 
 
 async def test_quiescing_is_asked_of_the_guest_and_said_in_the_backup(house: House) -> None:
