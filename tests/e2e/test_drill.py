@@ -57,7 +57,8 @@ async def test_a_guest_without_tools_has_only_started(house: House) -> None:
     assert "no tools answered" in vm.problems[0]
 
 
-@pytest.mark.parametrize("line", ["power.on", pytest.param("vmkfstools -e", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("line", ["power.on", "vmkfstools -e"])
+@pytest.mark.slow
 async def test_a_drill_that_fails_is_noted_and_critical(house: House, line: str) -> None:
     backup = await backed_up(house)
     before = at_rest(house)
@@ -90,7 +91,7 @@ async def test_another_name_than_asked_for_fails_the_drill(house: House) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("number", range(1, 20))
+@pytest.mark.parametrize("number", [2, 9, 12, 14, 17])  # each step: tests/chaos
 async def test_recover_removes_the_scratch_vm_of_a_dead_drill(
     house: House, number: int, moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,7 +90,7 @@ async def test_a_disk_on_another_datastore_and_what_is_refused(house: House) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("number", range(1, 13))
+@pytest.mark.parametrize("number", [3, 8, 10, 12])  # each step: tests/chaos
 async def test_recover_takes_a_half_added_disk_back(
     house: House, number: int, moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,7 +75,14 @@ async def test_a_vm_that_runs_or_is_another_one_is_not_replaced(house: House) ->
 
 
 @pytest.mark.parametrize("effect", ["fails", pytest.param("cut after", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("line", ["unregister", "mv .*restore-", pytest.param("mv ", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("unregister", marks=pytest.mark.slow),
+        "mv .*restore-",
+        pytest.param("mv ", marks=pytest.mark.slow),
+    ],
+)
 async def test_a_restore_that_breaks_leaves_the_vm_as_it_was(house: House, line: str, effect: str) -> None:
     backup, _, now = await changed_since(house)
     before = at_rest(house)
