@@ -1,5 +1,6 @@
 """Chaos stands on the same house as the tests of the main job."""
 
+import pytest
 from e2e.conftest import house, shared_lab  # noqa: F401
 
 
