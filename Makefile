@@ -33,11 +33,12 @@ lint: setup
 
 check: lint test
 
-# The slow suites; with `make inspector` before, the MCP inspector is one of them.
+# The slow suites, those with real storage servers one after the other; with `make inspector` before, the MCP inspector is one of them.
 slow: setup
 	@sh scripts/debian-packages $(STORAGE) $(OTHERS)
 	$(BIN)/pip install --quiet --editable '.[storage]'
-	CESO_TEST_NODE=$(NODE)/node_modules/node/bin $(BIN)/pytest -m slow -rs -n $(WORKERS) --dist worksteal
+	$(BIN)/pytest -m slow -rs tests/contract
+	CESO_TEST_NODE=$(NODE)/node_modules/node/bin $(BIN)/pytest -m slow -rs -n $(WORKERS) --dist loadfile --ignore tests/contract
 
 # Boots real guests; the image of the first run is kept in the cache folder. CESO_BOOT=all adds resets, reboots and a
 # killed server.
