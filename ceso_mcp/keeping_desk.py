@@ -83,8 +83,8 @@ class KeepingDesk:
         match action:
             case SetPolicy(policy=policy, before=policy_before):
                 keeping.set_policy(repository, policy, policy_before)
-            case WriteRecipients(before=before, recipients=recipients, since=since):
-                self._access.set_recipients(before, recipients, datetime.fromisoformat(since))
+            case WriteRecipients(before=before, recipients=recipients):
+                self._access.set_recipients(before, recipients)
             case Forget(backup_ids=backup_ids, digest=digest):
                 return {"forgotten": str(keeping.forget(repository, backup_ids, digest))}
             case Protect(backup_id=backup_id, why=why, since=since):

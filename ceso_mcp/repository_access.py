@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +109,7 @@ class RepositoryAccess:
             tuple(sorted(configured)),
         )
 
-    def set_recipients(self, before: tuple[str, ...], recipients: tuple[str, ...], since: datetime) -> None:
+    def set_recipients(self, before: tuple[str, ...], recipients: tuple[str, ...]) -> None:
         """Seal new backups to the configured recipients, which must be these (`repository.recipients`)."""
         from ceso_mcp.repository.passphrase import new_key
         from ceso_mcp.repository.recipients import set_recipients
@@ -121,7 +120,7 @@ class RepositoryAccess:
         if phrase is not None and NEW_KEY in recipients:
             key = new_key(phrase)
             recipients = tuple(key.public if text == NEW_KEY else text for text in recipients)
-        set_recipients(self.target(), before, recipients, since, key)
+        set_recipients(self.target(), before, recipients, key=key)
 
     @property
     def _openpgp(self) -> bool:

@@ -87,7 +87,6 @@ class WriteRecipients(KeepingAction):
     repository: str
     before: tuple[str, ...]
     recipients: tuple[str, ...]
-    since: str
 
     def shown(self) -> str:
         return f"write ceso-repo.json of {self.repository}: recipients {', '.join(self.recipients)}"

@@ -20,11 +20,12 @@ def set_recipients(
     target: Target,
     before: Sequence[str],
     recipients: Sequence[str],
-    since: datetime,
+    since: datetime | None = None,
     key: PassphraseKey | None = None,
 ) -> None:
-    """From `since` on, seal what is written at `target` to `recipients`; `key` becomes its `key.age`.
+    """From now on (`since`), seal what is written at `target` to `recipients`; `key` becomes its `key.age`.
 
+    The time is taken under the lock: a backup that was made after a preview is sealed to the former ones.
     Raises InvalidArguments for a bad recipient; RepositoryFault `settings_differ` if it is not sealed to
     `before` now or if it would change how it is sealed, `repository_locked` while somebody writes.
     """
@@ -44,7 +45,8 @@ def set_recipients(
             )
         if key is not None and not target.exists(KEY):
             target.replace(KEY, key.stored)
-        new = settings.model_copy(update={"recipients": tuple(recipients), "recipients_since": since})
+        changed = {"recipients": tuple(recipients), "recipients_since": since or datetime.now(UTC)}
+        new = settings.model_copy(update=changed)
         lock.require()
         target.replace(SETTINGS, new.text())
     finally:

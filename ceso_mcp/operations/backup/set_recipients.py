@@ -43,7 +43,7 @@ class SetRecipients(Change):
                 code="settings_differ",
                 hint="a repository is sealed in one way from its beginning; make another one",
             )
-        action = WriteRecipients(state.path, state.sealed_to, state.configured, facts.fixed.now)
+        action = WriteRecipients(state.path, state.sealed_to, state.configured)
         return Plan(
             title="change the recipients of new backups",
             steps=(Step("write the recipients", here=action, completes=True),),
