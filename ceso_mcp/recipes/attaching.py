@@ -18,7 +18,7 @@ from ceso_mcp.facts.inventory import Vm
 from ceso_mcp.plan import Captures, Judge, Recheck, Step, Undo
 from ceso_mcp.recipes.judging import vim_cmd_worked
 from ceso_mcp.recipes.place import is_gone
-from ceso_mcp.recipes.swapping import is_off_still
+from ceso_mcp.recipes.swapping import see_it_is_off
 from ceso_mcp.shell import Command, sh
 from ceso_mcp.text import Text
 
@@ -100,12 +100,7 @@ def change_vmx(vm: Vm, changed: Vmx, file_name: str, run_id: str) -> list[Step]:
             undo=Undo((unless_named(vm, file_name, sh("rm", "-f", kept)),)),
             repeatable=True,
         ),
-        Step(
-            "see that the VM is off",
-            sh("vim-cmd", "vmsvc/power.getstate", vm.vmid),
-            judge=is_off_still,
-            reads_only=True,
-        ),
+        see_it_is_off(vm),
         Step(
             "see that its configuration is as it was",
             sh("cat", kept),
@@ -116,7 +111,7 @@ def change_vmx(vm: Vm, changed: Vmx, file_name: str, run_id: str) -> list[Step]:
             "put the new configuration in its place",
             sh("mv", new, vm.path),
             recheck=Recheck(sh("ls", "-d", new), is_gone),
-            undo=Undo((back, reload), done=back_in_place, when="succeeded"),
+            undo=Undo((back, reload), done=vim_cmd_worked, when="succeeded"),
         ),
         Step("let the host read it", reload, judge=vim_cmd_worked, repeatable=True),
         Step(
@@ -140,11 +135,6 @@ def _is_still(text: str) -> Judge:
             )
 
     return judge
-
-
-def back_in_place(reply: Reply, captures: Captures) -> None:
-    """Judge of putting the old configuration back and reloading it: neither said anything of a fault."""
-    vim_cmd_worked(reply, captures)
 
 
 def own_identity(taken: Mapping[str, str]) -> Judge:

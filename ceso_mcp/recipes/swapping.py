@@ -27,12 +27,7 @@ def swap(vm: Vm, incoming: DatastorePath, aside: DatastorePath) -> list[Step]:
     The VM has to be off. What comes is registered by whoever asked for it; everything is taken back.
     """
     return [
-        Step(
-            "see that the VM is off",
-            sh("vim-cmd", "vmsvc/power.getstate", vm.vmid),
-            judge=is_off_still,
-            reads_only=True,
-        ),
+        see_it_is_off(vm),
         Step(
             "take the VM off the inventory",
             sh("vim-cmd", "vmsvc/unregister", vm.vmid),
@@ -54,6 +49,16 @@ def _move(source: DatastorePath, target: DatastorePath, why: str) -> Step:
         absent.then(sh("mv", source, target)),
         recheck=Recheck(sh("ls", "-d", target), is_there),
         undo=Undo((back.otherwise(sh("mv", target, source)),), when="succeeded"),
+    )
+
+
+def see_it_is_off(vm: Vm) -> Step:
+    """Ends the run if somebody has powered the VM on since the plan was made."""
+    return Step(
+        "see that the VM is off",
+        sh("vim-cmd", "vmsvc/power.getstate", vm.vmid),
+        judge=is_off_still,
+        reads_only=True,
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from ceso_mcp.repository.making import is_repository
 from ceso_mcp.repository.parent import Choice
 from ceso_mcp.repository.repository import (
     DamagedBackup,
     Listing,
     LocalRepository,
     Repository,
-    is_repository,
 )
 
 __all__ = ["Choice", "DamagedBackup", "Listing", "LocalRepository", "Repository", "is_repository"]

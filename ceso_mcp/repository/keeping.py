@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from ceso_mcp.backup.names import BACKUPS, MANIFEST, BackupId
 from ceso_mcp.backup.notes import (
@@ -32,6 +33,8 @@ from ceso_mcp.repository.prune import Garbage, garbage_of
 from ceso_mcp.repository.repository import Repository
 from ceso_mcp.repository.store import SETTINGS, Settings
 from ceso_mcp.repository.verify import VerifyReport
+
+Note = TypeVar("Note", Verification, Drill)
 
 
 def standing(repository: Repository) -> Standing:
@@ -72,9 +75,14 @@ def _why_protected(repository: Repository, name: str) -> str:
 
 def verification(repository: Repository, backup_id: BackupId) -> Verification | None:
     """What verifying found, as noted; None if there is no readable note."""
-    name = backup_id.object(VERIFIED)
+    return _noted(repository, backup_id, VERIFIED, Verification)
+
+
+def _noted(repository: Repository, backup_id: BackupId, name: str, model: type[Note]) -> Note | None:
+    """The note called `name` beside a backup, if it can be read and is of this one."""
+    path = backup_id.object(name)
     try:
-        found = parse(Verification, repository.store.target.get(name), name)
+        found = parse(model, repository.store.target.get(path), path)
     except Unreadable:
         return None
     except RepositoryFault as fault:
@@ -100,16 +108,7 @@ def note_verification(repository: Repository, report: VerifyReport) -> None:
 
 def drill(repository: Repository, backup_id: BackupId) -> Drill | None:
     """The last restore drill, as noted; None if there is no readable note."""
-    name = backup_id.object(DRILLED)
-    try:
-        found = parse(Drill, repository.store.target.get(name), name)
-    except Unreadable:
-        return None
-    except RepositoryFault as fault:
-        if fault.code != "no_such_object":
-            raise
-        return None
-    return found if found.backup == str(backup_id) else None
+    return _noted(repository, backup_id, DRILLED, Drill)
 
 
 def note_drill(repository: Repository, note: Drill) -> None:
