@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -59,12 +60,9 @@ class Machine:
         while time.monotonic() < limit:
             found = list(self.folder.rglob("jobs.sqlite"))
             if found:
-                with sqlite3.connect(found[0]) as db:
-                    row = db.execute(
-                        "SELECT id, pid, state, message FROM jobs WHERE pid > 0 ORDER BY rowid DESC LIMIT 1"
-                    ).fetchone()
-                if row:
-                    return tuple(row)
+                row = _newest_row(found[0])
+                if row is not None:
+                    return row
             time.sleep(0.05)
         raise AssertionError("no job began")
 
@@ -83,6 +81,20 @@ class Machine:
         code, out, error = self.ceso("jobs", "list", "--json")
         assert code == 0, error
         return list(json.loads(out)["jobs"])
+
+
+def _newest_row(path: Path) -> tuple[str, int, str, str] | None:
+    """The newest job with a worker; None too while the file is there and its tables are not yet."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        try:
+            row = db.execute(
+                "SELECT id, pid, state, message FROM jobs WHERE pid > 0 ORDER BY rowid DESC LIMIT 1"
+            ).fetchone()
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                raise
+            return None
+    return None if row is None else tuple(row)
 
 
 @pytest.fixture

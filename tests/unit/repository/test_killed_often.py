@@ -19,12 +19,12 @@ from ceso_mcp.repository.lock import LOCK
 
 PROGRAM = Path(__file__).with_name("killed_at_random.py")
 
-
-KILLS = 200
+# 200 of them make a run of ten minutes; this many are tried each time.
+KILLS = int(os.environ.get("CESO_KILLS", "40"))
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_every_listed_backup_restores_and_nothing_stays_locked(tmp_path: Path) -> None:
     chance = random.Random(7)
     kit = Kit(tmp_path / "repo", (), ())
