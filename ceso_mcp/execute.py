@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ceso_mcp.audit import Actor, AuditLog, tail
+from ceso_mcp.captures import Captures, scoped, visible
 from ceso_mcp.delivery import UNKNOWN, Delivery, Happened, Patience
 from ceso_mcp.errors import AuditFault, CesoError, ConfigFault, HostFault, StepFailed
 from ceso_mcp.fact import Reply
@@ -92,7 +93,7 @@ class Execution:
 
     async def _step(self, number: int, step: Step) -> None:
         self._tell(number, step, 0.0, "")
-        line = step.line() if step.command is None else step.command.filled(self._captures).line
+        line = step.line() if step.command is None else step.command.filled(self._seen(step)).line
         details: dict[str, Any] = {"step": number, "line": line}
         if step.stdin is not None:
             details |= {"stdin": step.stdin.shown()[:STDIN_SHOWN], "stdin_sha256": step.stdin.digest()}
@@ -126,17 +127,17 @@ class Execution:
             self._tell(number, step, percent, note)
 
         if step.here is not None:
-            self._captures.update(await self._desk.perform(step.here, self._captures))
+            self._learn(step, await self._desk.perform(step.here, self._seen(step)))
             return Reply(0, "")
         if step.until is not None:
             reply, found = await self._delivery.wait(step, line, report)
-            self._captures[step.until.name] = found
+            self._learn(step, {step.until.name: found})
             return reply
         pauses = self._patience.pauses()
         while True:
             answer = await self._delivery.send(step, line, self._recheck_line(step), report)
             if isinstance(answer, Happened):
-                self._captures.update(answer.captured)
+                self._learn(step, answer.captured)
                 return Reply(0, "", "the answer was lost; the host shows that it happened")
             try:
                 self._judge(step, answer)
@@ -150,12 +151,18 @@ class Execution:
     def _judge(self, step: Step, reply: Reply) -> None:
         if reply.exit_status is None:
             raise HostFault(f"the command was killed: {reply.stderr.strip()[-200:]}", code="killed")
-        step.judge(reply, self._captures)
+        step.judge(reply, self._seen(step))
         if step.capture is not None:
-            self._captures[step.capture.name] = step.capture.read(reply)
+            self._learn(step, {step.capture.name: step.capture.read(reply)})
+
+    def _seen(self, step: Step) -> Captures:
+        return visible(step.part, self._captures)
+
+    def _learn(self, step: Step, found: Captures) -> None:
+        self._captures.update(scoped(step.part, found))
 
     def _recheck_line(self, step: Step) -> str | None:
-        return None if step.recheck is None else step.recheck.command.filled(self._captures).line
+        return None if step.recheck is None else step.recheck.command.filled(self._seen(step)).line
 
     async def _happened_all_the_same(self, begun: Begun, error: CesoError) -> bool:
         """Ask the host whether a step that failed, or whose end is not known, happened after all."""
@@ -169,7 +176,7 @@ class Execution:
         if found is None:
             begun.state = "unknown" if begun.given_up else "failed"
             return False
-        self._captures.update(found)
+        self._learn(begun.step, found)
         begun.state = "succeeded"
         self._record_softly("recheck", step=begun.number, line=line, said=error.message, happened=True)
         return True
@@ -181,34 +188,37 @@ class Execution:
         fault = error if isinstance(error, CesoError) else StepFailed("it was cancelled", code="cancelled")
         code, hint = fault.code, fault.hint
         verb = "was cancelled" if cancelled else f"failed: {fault.message}"
-        message = f"step {number} of {len(self._plan.steps)} ({step.why}) {verb}"
-        completed = any(begun.step.completes and begun.state == "succeeded" for begun in self._begun)
-        if completed or (step.keep_on_failure and not cancelled):
+        what = f"{step.part}: {step.why}" if step.part else step.why
+        message = f"step {number} of {len(self._plan.steps)} ({what}) {verb}"
+        kept = self._kept()
+        if step.part in kept or (step.keep_on_failure and not cancelled):
             self._softly(self._journal.close, self._run.run, "done")
-            kept = ", ".join(self._plan.touches)
+            things = ", ".join(self._plan.touches)
             return StepFailed(
                 message,
                 code=code,
-                changed=f"The steps before it were done and are kept: {kept}.",
+                changed=f"The steps before it were done and are kept: {things}.",
                 hint=hint or "look at the VM's console; nothing needs to be undone",
             )
         said = fault.changed if step.destroys and step.here else ""
         if cancelled:
             for begun in self._begun:
                 begun.given_up |= begun.state == "unknown" and begun.changes_host
-        left = await self._take_back(fault)
-        late = [begun.number for begun in self._begun if begun.given_up]
+        taken_back = [begun for begun in self._begun if begun.step.part not in kept]
+        left = await self._take_back(taken_back, fault)
+        late = [begun.number for begun in taken_back if begun.given_up]
+        undone = undone_words(taken_back, said, kept)
         self._softly(self._journal.close, self._run.run, "left" if left or late else "undone")
         if late and not left:
             return StepFailed(
                 message,
                 code=code,
-                changed=f"{undone_words(self._begun, said)} But step {late[-1]} was not waited for to its"
+                changed=f"{undone} But step {late[-1]} was not waited for to its"
                 " end and may still take effect on the host.",
                 hint="`ceso recover` looks again in a while and settles it",
             )
         if not left:
-            return StepFailed(message, code=code, changed=undone_words(self._begun, said), hint=hint)
+            return StepFailed(message, code=code, changed=undone, hint=hint)
         return StepFailed(
             message,
             code=code,
@@ -216,11 +226,17 @@ class Execution:
             hint="`ceso recover` takes it back once the host answers; or run the named commands",
         )
 
-    async def _take_back(self, why: CesoError) -> list[str]:
-        """Take back what was begun, newest first; returns a sentence for each thing that is left."""
+    def _kept(self) -> list[str]:
+        """The parts that are complete; a plan without parts is one part, of no name."""
+        return [
+            begun.step.part for begun in self._begun if begun.step.completes and begun.state == "succeeded"
+        ]
+
+    async def _take_back(self, what: list[Begun], why: CesoError) -> list[str]:
+        """Take back `what` was begun, newest first; returns a sentence for each thing that is left."""
         left: list[str] = []
-        for begun in reversed(self._begun):
-            problems = await self._undoing.step(begun, self._captures, why)
+        for begun in reversed(what):
+            problems = await self._undoing.step(begun, self._seen(begun.step), why)
             left += problems
             if not problems and not begun.given_up:
                 self._softly(
@@ -231,7 +247,8 @@ class Execution:
     def _tell(self, number: int, step: Step, percent: float | None, note: str) -> None:
         share = 100.0 / len(self._plan.steps)
         whole = None if percent is None else (number - 1) * share + share * percent / 100
-        self._progress(f"{step.why} ({note})" if note else step.why, whole)
+        why = f"{step.part}: {step.why}" if step.part else step.why
+        self._progress(f"{why} ({note})" if note else why, whole)
 
     def _record(self, kind: str, **details: Any) -> None:
         self._audit.record(kind, self._actor, self._run.run, **details)

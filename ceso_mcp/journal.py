@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from ceso_mcp.captures import visible
 from ceso_mcp.config import private_directory
 from ceso_mcp.errors import ConfigFault
 from ceso_mcp.facts.runs import JournaledRun, JournaledStep
@@ -152,9 +153,12 @@ def _old() -> float:
 
 def _record(step: Step, captures: Mapping[str, str]) -> dict[str, Any]:
     undo, recheck, here = step.undo, step.recheck, step.here
+    seen = visible(step.part, captures)
+    line = step.line() if step.command is None else step.command.filled(seen).line
     return {
         "why": step.why,
-        "line": step.line() if step.command is None else step.command.filled(captures).line,
+        "part": step.part,
+        "line": line,
         "reads_only": step.reads_only,
         "destroys": step.destroys,
         "completes": step.completes,
@@ -183,8 +187,12 @@ def _run(row: tuple[Any, ...], steps: list[tuple[Any, ...]]) -> JournaledRun:
 def _revived(record: dict[str, Any]) -> dict[str, Any]:
     """A record with its functions found again; what an older version named and this one lacks is left out."""
     judge, reader = record["undo_judge"], record["recheck_reader"]
-    return record | {
-        "undo": tuple(record["undo"]),
-        "undo_judge": function_named(judge) if judge else exit_zero,
-        "recheck_reader": function_named(reader) if reader else None,
-    }
+    return (
+        {"part": ""}
+        | record
+        | {
+            "undo": tuple(record["undo"]),
+            "undo_judge": function_named(judge) if judge else exit_zero,
+            "recheck_reader": function_named(reader) if reader else None,
+        }
+    )

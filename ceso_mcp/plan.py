@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ceso_mcp.captures import Captures as Captures
+from ceso_mcp.captures import Outcome, filled, visible
 from ceso_mcp.fact import Reply
-from ceso_mcp.shell import Captured, Command
+from ceso_mcp.shell import Command
 from ceso_mcp.text import Text
-
-Captures = Mapping[str, str]
 
 
 class Stream:
@@ -155,6 +155,9 @@ class Step:
     When the connection breaks, the outcome of a step is unknown. A `repeatable` step is sent again
     (once more does no harm); one with a `recheck` is looked up first; any other is undone. The step
     that `completes` the plan is the border of recovery: once it has happened, nothing is taken back.
+
+    Steps of one `part` (a VM of several that one plan makes) are completed, or taken back, without the
+    other parts. A part's captured values are its own.
     """
 
     why: str
@@ -173,6 +176,7 @@ class Step:
     keep_on_failure: bool = False
     repeatable: bool = False
     completes: bool = False
+    part: str = ""
     timeout_s: float = 60.0
     percent: Callable[[str], float | None] | None = None
     bytes_expected: int | None = None
@@ -192,6 +196,8 @@ class Step:
     def document(self) -> dict[str, Any]:
         """Everything about the step that the digest covers."""
         doc: dict[str, Any] = {"line": self.line(), "why": self.why}
+        if self.part:
+            doc["part"] = self.part
         if self.stdin is not None:
             doc["stdin"] = self.stdin.shown()
             doc["stdin_sha256"] = self.stdin.digest()
@@ -235,7 +241,8 @@ class Plan:
     """What an operation is about to do, complete.
 
     `touches` names every object that changes (the blast radius); `before_after` is the difference
-    a reader wants to see; `outcome` becomes the result, with captured words filled in.
+    a reader wants to see; `outcome` becomes the result, with captured words filled in. Of a plan in
+    parts, `parts` has the outcome of each, in the order in which they are made.
     """
 
     title: str
@@ -244,7 +251,8 @@ class Plan:
     warnings: tuple[str, ...] = ()
     before_after: tuple[tuple[str, str, str], ...] = ()
     estimate: Estimate = field(default_factory=Estimate)
-    outcome: Mapping[str, str | int | bool | Captured | Sequence[str] | None] = field(default_factory=dict)
+    outcome: Outcome = field(default_factory=dict)
+    parts: Mapping[str, Outcome] = field(default_factory=dict)
 
     @property
     def destructive(self) -> bool:
@@ -255,17 +263,11 @@ class Plan:
         return [step.line() for step in self.steps]
 
     def filled_outcome(self, captures: Captures) -> dict[str, Any]:
-        """The outcome with captured values in place."""
-        filled: dict[str, Any] = {}
-        for name, value in self.outcome.items():
-            if isinstance(value, Captured):
-                found = captures.get(value.name)
-                filled[name] = int(found) if value.number and found else found
-            elif isinstance(value, tuple | list):
-                filled[name] = list(value)
-            else:
-                filled[name] = value
-        return filled
+        """The outcome with captured values in place; `parts` lists the outcomes of the parts."""
+        whole = filled(self.outcome, visible("", captures))
+        if self.parts:
+            whole["parts"] = [filled(what, visible(part, captures)) for part, what in self.parts.items()]
+        return whole
 
     def document(self) -> dict[str, Any]:
         return {

@@ -19,6 +19,7 @@ class StepView(Answer):
 
     number: int
     why: str
+    part: str | None = Field(None, description="the part of the plan that it belongs to, of several")
     command: str = Field(description="the exact line; {name} is filled in from an earlier step's output")
     stdin: str | None = Field(None, description="what goes to standard input, secrets named only")
     undo: list[str] = Field(default_factory=list, description="what takes the step back if a later one fails")
@@ -110,6 +111,7 @@ def _step(number: int, step: Step) -> StepView:
     return StepView(
         number=number,
         why=step.why,
+        part=step.part or None,
         command=step.line(),
         stdin="".join(parts) or None,
         undo=doc.get("undo", []),

@@ -17,12 +17,14 @@ _BACKUP_RUNS = 200
 WaitForJob = Callable[[str, float], Awaitable[Job]]
 _ENDS: dict[Finding, End] = {
     "finished": "done",
+    "partly": "undone",
     "nothing_done": "undone",
     "to_undo": "undone",
     "unknown": "closed",
 }
 _SENTENCES: dict[Finding, str] = {
     "finished": "It had done what it was for.",
+    "partly": "The parts that it had finished are kept; what it had begun after that was taken back.",
     "nothing_done": "It had changed nothing.",
     "to_undo": "What it had begun was taken back by `ceso recover`; the host is as it was.",
     "unknown": "Its last command may or may not have run; nothing can tell.",

@@ -88,8 +88,11 @@ class Undoing:
         return problem
 
 
-def undone_words(begun: list[Begun], said: str) -> str:
-    """What is true of the host once everything that was `begun` is taken back; or `said`, if that is."""
+def undone_words(begun: list[Begun], said: str, kept: list[str]) -> str:
+    """What is true of the host once everything that was `begun` is taken back; or `said`, if that is.
+
+    `kept` are the parts of the plan that had been completed before.
+    """
     if any(one.step.destroys and one.state != "failed" for one in begun):
         return "A step that cannot be undone had begun."
     if said:
@@ -97,6 +100,9 @@ def undone_words(begun: list[Begun], said: str) -> str:
     changing = [b for b in begun if not b.step.reads_only and b.state != "failed"]
     if changing and not any(b.step.undo or b.step.here for b in changing):
         return "The steps before it were done and are not undone."
+    if kept:
+        was = "What it had begun after that was undone." if changing else "Nothing else was changed."
+        return f"Made and kept: {', '.join(kept)}. {was}"
     if any(not one.step.reads_only for one in begun):
         return "Everything this run had done was undone; the host is as it was."
     return "Nothing was changed."

@@ -15,6 +15,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
     {"errors"},
     {"shell", "text"},
+    {"captures"},
     {"fact", "plan", "operation", "ports", "fields"},
     {"esxi", "guest", "backup"},
     {"facts"},
@@ -56,7 +57,7 @@ NEIGHBOURS = {
     ("__main__", "surfaces"): "the entry point opens a surface",
 }
 PURE = {"errors", "shell", "text", "fact", "plan", "operation", "ports", "fields", "esxi", "guest", "backup"}
-PURE |= {"facts", "recipes", "operations"}
+PURE |= {"captures", "facts", "recipes", "operations"}
 NOT_PURE = {
     "os", "socket", "subprocess", "time", "random", "secrets", "asyncio", "anyio", "asyncssh", "threading",
     "tempfile", "shutil", "sqlite3", "urllib", "http",

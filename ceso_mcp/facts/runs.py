@@ -35,6 +35,7 @@ class JournaledStep:
     recheck_reader: Happened | None
     leaves: str
     noted_s: float = 0.0
+    part: str = ""
 
     @property
     def sent_and_not_answered(self) -> bool:

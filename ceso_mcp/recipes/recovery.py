@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from ceso_mcp.captures import visible
 from ceso_mcp.fact import Facts
 from ceso_mcp.facts.backups import Backups
 from ceso_mcp.facts.runs import JournaledRun, JournaledStep, ReplyTo
 from ceso_mcp.plan import Here, Step
 from ceso_mcp.shell import Command
 
-Finding = Literal["finished", "nothing_done", "to_undo", "unknown"]
+Finding = Literal["finished", "partly", "nothing_done", "to_undo", "unknown"]
 
 _SAYS: dict[Finding, str] = {
     "finished": "it had done what it was for; nothing has to be undone",
+    "partly": "the parts that it had finished are kept; what it began after that is taken back",
     "nothing_done": "it had changed nothing",
     "to_undo": "it stopped half-way; what it began is taken back",
     "unknown": "its last command may or may not have run, and neither can be told from the host",
@@ -47,10 +49,26 @@ class Settlement:
 async def settle(facts: Facts, run: JournaledRun) -> Settlement:
     """Ask the host what is true of `run`, and plan the way back where it stopped half-way."""
     steps = [await _look(facts, run, step) for step in run.steps]
-    finding = _finding(steps)
-    back = _way_back(run, steps) if finding == "to_undo" else []
+    parts = {part: _finding([step for step in steps if step.part == part]) for part in _parts(steps)}
+    back = _way_back(run, [step for step in steps if parts[step.part] == "to_undo"])
+    finding = _together(list(parts.values()))
     closing = Step(f"settle run {run.run}", here=CloseRun(run.run, finding))
     return Settlement(run, finding, (*back, closing))
+
+
+def _parts(steps: list[JournaledStep]) -> list[str]:
+    return list(dict.fromkeys(step.part for step in steps)) or [""]
+
+
+def _together(findings: list[Finding]) -> Finding:
+    """What is to be said of a run whose parts were found to be so."""
+    if "unknown" in findings:
+        return "unknown"
+    if "to_undo" in findings:
+        return "partly" if "finished" in findings else "to_undo"
+    if "finished" in findings:
+        return "finished" if set(findings) == {"finished"} else "partly"
+    return "nothing_done"
 
 
 def _finding(steps: list[JournaledStep]) -> Finding:
@@ -73,7 +91,7 @@ async def _look(facts: Facts, run: JournaledRun, step: JournaledStep) -> Journal
         return replace(step, state="succeeded" if listed else "failed")
     if step.recheck_reader is None:
         return step
-    line = _filled(run, step.recheck)
+    line = _filled(run, step, step.recheck)
     if line is None:
         return step
     happened = step.recheck_reader(await facts.read(ReplyTo(line)))
@@ -86,7 +104,7 @@ def _way_back(run: JournaledRun, steps: list[JournaledStep]) -> list[Step]:
         if step.state == "undone" or (step.state == "failed" and step.undo_when == "succeeded"):
             continue
         for line in step.undo:
-            filled = _filled(run, line)
+            filled = _filled(run, step, line)
             if filled is None:
                 continue  # it names what only the step's success would have told
             command = Command(filled)
@@ -94,8 +112,8 @@ def _way_back(run: JournaledRun, steps: list[JournaledStep]) -> list[Step]:
     return back
 
 
-def _filled(run: JournaledRun, line: str) -> str | None:
+def _filled(run: JournaledRun, step: JournaledStep, line: str) -> str | None:
     try:
-        return Command(line).filled(run.captures).line
+        return Command(line).filled(visible(step.part, run.captures)).line
     except KeyError:
         return None

@@ -22,7 +22,11 @@ def show_plan(target: Console, preview: Preview, *, full: bool = False) -> None:
     for row in preview.changes:
         line(target, f"  {row.what.ljust(width)}  {row.before or '-'} → {row.after or '-'}")
     line(target, f"steps ({len(preview.steps)})", "bold")
+    part = None
     for step in preview.steps:
+        if step.part != part:
+            part = step.part
+            line(target, f" {part or 'all of it'}", "bold")
         _step(target, step, full)
     if preview.touches:
         line(target, "touches", "bold")

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from ceso_mcp.audit import Actor, AuditLog
+from ceso_mcp.captures import scoped
 from ceso_mcp.delivery import Patience
 from ceso_mcp.errors import CesoError, HostFault
 from ceso_mcp.execute import Execution, RunRecord
 from ceso_mcp.fact import Reply
 from ceso_mcp.journal import Journal
 from ceso_mcp.plan import Capture, NotYet, Plan, Step, Undo, Until
+from ceso_mcp.recipes.recovery import settle
 from ceso_mcp.shell import Captured, sh
 
 pytestmark = pytest.mark.anyio
@@ -130,3 +132,64 @@ async def test_nothing_runs_without_an_audit_log(tmp_path: Path) -> None:
         await execution(Plan("p", (step("a"),)), host, tmp_path).carry_out()
     assert caught.value.code == "audit_unwritable"
     assert host.lines == []
+
+
+def machine(part: str) -> list[Step]:
+    """The steps that make one of several things, which all capture a value under one name."""
+    make = step(f"make-{part}", part=part, capture=Capture("vmid", lambda reply: reply.stdout.strip()))
+    use = Step("use it", sh("use", Captured("vmid")), undo=Undo((sh("unuse", Captured("vmid")),)), part=part)
+    return [make, use, Step("hand over", sh("hand", part), part=part, completes=True)]
+
+
+THREE = Plan(
+    "three",
+    tuple(one for part in ("a", "b", "c") for one in machine(part)),
+    outcome={"made": 3},
+    parts={part: {"name": part, "vmid": Captured("vmid")} for part in ("a", "b", "c")},
+)
+
+
+async def test_each_part_has_captured_values_of_its_own(tmp_path: Path) -> None:
+    host = FakeHost({f"do make-{part}": Reply(0, f"{number}\n") for number, part in enumerate("abc", 1)})
+    outcome = await execution(THREE, host, tmp_path).carry_out()
+    assert [line for line in host.lines if line.startswith("use")] == ["use 1", "use 2", "use 3"]
+    assert outcome["made"] == 3
+    assert [part["vmid"] for part in outcome["parts"]] == ["1", "2", "3"]
+
+
+async def test_a_part_that_fails_is_taken_back_and_the_finished_ones_are_kept(tmp_path: Path) -> None:
+    answers: dict[str, Any] = {
+        f"do make-{part}": Reply(0, f"{number}\n") for number, part in enumerate("abc", 1)
+    }
+    host = FakeHost(answers | {"hand b": Reply(1, "", "no")})
+    with pytest.raises(CesoError) as caught:
+        await execution(THREE, host, tmp_path).carry_out()
+    assert host.lines[3:] == ["do make-b", "use 2", "hand b", "unuse 2", "un make-b"]
+    assert caught.value.changed == "Made and kept: a. What it had begun after that was undone."
+    assert "(b: hand over)" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("ended", "finding", "lines"),
+    [
+        (2, "to_undo", ["unuse 1", "un make-a"]),
+        (3, "finished", []),
+        (5, "partly", ["unuse 2", "un make-b"]),
+        (9, "finished", []),
+    ],
+)
+async def test_recovery_takes_back_the_part_that_was_not_finished(
+    tmp_path: Path, ended: int, finding: str, lines: list[str]
+) -> None:
+    journal = Journal(tmp_path)
+    journal.begin("0a1b2c3d", "host", "job", "toy", THREE)
+    seen: dict[str, str] = {}
+    for number, one in enumerate(THREE.steps[:ended], 1):
+        journal.step_begun("0a1b2c3d", number, one, seen)
+        if one.capture:
+            seen |= scoped(one.part, {"vmid": str((number + 2) // 3)})
+        journal.step_ended("0a1b2c3d", number, "succeeded", seen)
+    (run,) = journal.open_runs("host")
+    settlement = await settle(None, run)  # type: ignore[arg-type]
+    assert settlement.finding == finding
+    assert [one.line() for one in settlement.steps[:-1]] == lines
