@@ -93,7 +93,7 @@ async def main(mode: str, settings: dict[str, Any], disk: Path, backup_id: str |
             print(json.dumps(await path.back_up(size, backup_id)))
         elif mode == "restore":
             assert backup_id
-            await path.run(write_disk(path.disk, DiskFrom(backup_id, 0, size)))
+            await path.run(write_disk(path.disk, DiskFrom(backup_id, 0, size), size))
         else:
             assert backup_id
             await path.run(compare_disk(path.disk, DigestsFrom(backup_id, 0), size))

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from ceso_mcp.errors import CesoError, HostFault, StepFailed
 from ceso_mcp.fact import Reply
 from ceso_mcp.plan import NotYet, Step, Watch
-from ceso_mcp.ports import Desk, Runner, Sink
+from ceso_mcp.ports import Desk, Feed, Runner, Sink
 
 LOST = ("connection_lost", "unreachable")
 """Codes of faults after which the connection is made anew."""
@@ -125,10 +125,13 @@ class Delivery:
             sink = _counting(inner, step, report)
         elif step.percent is not None:
             sink = _watching(output, step.percent, report)
+        feed = self._desk.feed(step.feed, again=again) if step.feed is not None else None
+        if feed is not None and sink is None and step.bytes_expected:
+            feed = _fed(feed, step, report)
         reply = await self._runner.run(
             line,
             stdin=stdin,
-            feed=self._desk.feed(step.feed, again=again) if step.feed is not None else None,
+            feed=feed,
             sink=sink,
             timeout_s=step.timeout_s,
         )
@@ -206,23 +209,37 @@ def _counting(inner: Sink, step: Step, report: Report) -> Sink:
     moved = 0
     started = time.monotonic()
 
-    async def counting(chunk: bytes) -> None:
+    async def counting(chunk: bytes) -> float | None:
         nonlocal moved
         moved += len(chunk)
-        await inner(chunk)
-        report(*_flow(moved, step.bytes_expected, time.monotonic() - started))
+        share = await inner(chunk)
+        report(*_flow(moved, step.bytes_expected, share, time.monotonic() - started))
+        return share
 
     return counting
 
 
-def _flow(moved: int, expected: int | None, seconds: float) -> tuple[float | None, str]:
-    """Percent and words of a stream: how much, how fast, how long still."""
+async def _fed(feed: Feed, step: Step, report: Report) -> Feed:
+    """The same chunks; tells how many of the expected bytes have gone out."""
+    moved = 0
+    started = time.monotonic()
+    async for chunk in feed:
+        yield chunk
+        moved += len(chunk)
+        report(*_flow(moved, step.bytes_expected, None, time.monotonic() - started))
+
+
+def _flow(moved: int, expected: int | None, share: float | None, seconds: float) -> tuple[float | None, str]:
+    """Percent and words of a stream: how much, how fast, how long still.
+
+    How far it is tells the number of bytes, if it is known how many will come; else `share`.
+    """
     rate = moved / max(seconds, 0.001)
     words = f"{moved / 2**20:.0f} MiB, {rate / 2**20:.0f} MiB/s"
-    if not expected:
+    done = min(1.0, moved / expected) if expected else share
+    if not done:
         return None, words
-    left = max(0, expected - moved) / max(rate, 1.0)
-    return min(100.0, 100.0 * moved / expected), f"{words}, {_duration(left)} left"
+    return 100.0 * done, f"{words}, {_duration(seconds * (1 - done) / done)} left"
 
 
 def _duration(seconds: float) -> str:

@@ -233,7 +233,8 @@ class RepositoryDesk:
 
 
 def _into(writer: Any) -> Sink:
-    async def feed_disk(chunk: bytes) -> None:
+    async def feed_disk(chunk: bytes) -> float:
         await asyncio.to_thread(writer.feed, chunk)
+        return float(writer.share)
 
     return feed_disk

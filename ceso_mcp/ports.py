@@ -10,7 +10,8 @@ from ceso_mcp.fact import HereQuestion, Reply
 from ceso_mcp.plan import Here, Stream
 
 Feed = AsyncIterator[bytes]
-Sink = Callable[[bytes], Awaitable[None]]
+Sink = Callable[[bytes], Awaitable[float | None]]
+"""Takes the next bytes of a stream; tells the share of it that is done, 0 to 1, if that can be told."""
 
 
 class Runner(Protocol):

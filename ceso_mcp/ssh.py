@@ -22,7 +22,7 @@ from ceso_mcp.secrets import read_secret
 
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes256-ctr", "aes128-ctr")
 OUTPUT_LIMIT_BYTES = 32 << 20
-QUEUE_LIMIT_BYTES = 8 << 20
+QUEUE_LIMIT_BYTES = 4 << 20
 UNDER_WAY = "The command that was under way may have run."
 
 

@@ -15,10 +15,12 @@ with standard input `LENGTH\\n`, the program (`agent_stdin`), then the mode's pa
 
 PATH is a flat extent, sizes are in bytes. All refuse a file that is not exactly CAPACITY bytes
 long, and end with a non-zero status and one line on standard error when anything is wrong; compare
-ends with status 3 when blocks differ. Digests are taken from standard input in step with the disk, never
-all at once; `changed` sends a block if its digest is another than the given one, and a frame of zeros if
-the block is zero now and was not. `holes` believes the file system about where nothing was
-ever written; `all` reads everything. `write` only overwrites inside an existing file, and syncs.
+ends with status 3 when blocks differ. Every 64 MiB of the disk, read sends a frame of its position and
+compare prints a line `at OFFSET` before the JSON. Digests are taken from standard input in step with
+the disk, never all at once; `changed` sends a block if its digest is another than the given one,
+and a frame of zeros if the block is zero now and was not. `holes` believes the file system about
+where nothing was ever written; `all` reads everything. `write` only overwrites inside an existing
+file, and syncs.
 
 A connection cut while the program itself was arriving can leave a prefix of it, which defines
 things and does nothing, with status 0: the end frame or the JSON line is the proof, the status
@@ -29,6 +31,7 @@ shell section).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -43,6 +46,7 @@ LOADER = "import sys;i=sys.stdin.buffer;exec(i.read(int(i.readline())))"
 _COMMON = r"""
 import sys, os, json, struct, hashlib, stat
 HEAD = struct.Struct('>BQI')
+TELL = 64 << 20
 
 def fail(why):
     raise SystemExit('ceso: ' + why)
@@ -114,7 +118,7 @@ def main():
     # One frame at a time: what was just read is still in the processor's cache when it is looked at.
     STEP = max(1 << 20, block)
     zeros, big, zero = bytes(block), bytes(STEP), bytes(16)
-    out, sent = sys.stdout.buffer.write, 0
+    out, sent, told = sys.stdout.buffer.write, 0, since
     def made(part):
         return hashlib.blake2b(part, digest_size=16, key=key).digest()
     for off, end, data in extents(fd, size, how, since):
@@ -122,6 +126,10 @@ def main():
             n = min(STEP, end - off)
             old = take(16 * -(-n // block)) if compare else b''
             b = at(fd, off, n) if data else big[:n]
+            if off - told >= TELL:
+                told = off
+                out(HEAD.pack(2, off, 0))
+                sys.stdout.buffer.flush()
             if b == big and not old.strip(b'\0'):
                 off += n
                 continue
@@ -183,10 +191,16 @@ def main():
     block = int(sys.argv[4])
     blocks, zeros = -(-size // block), bytes(block)
     key = take(16)
-    different, first, chunk = 0, [], max(1, (4 << 20) // block)
+    different, first, chunk, told = 0, [], max(1, (1 << 20) // block), 0
+    big = zeros * chunk
     for start in range(0, blocks, chunk):
         want = take(16 * min(chunk, blocks - start))
         b = at(fd, start * block, min(chunk * block, size - start * block))
+        if start * block - told >= TELL:
+            told = start * block
+            print('at', told, flush=True)
+        if not want.strip(b'\0') and big.startswith(b):
+            continue
         view = memoryview(b)
         for k in range(len(want) // 16):
             o = k * block
@@ -268,10 +282,17 @@ def parse_write_result(stdout: str) -> WriteResult:
     return WriteResult(*(_number(what, line[key]) for key in ("capacity", "frames", "written")))
 
 
+def compared_up_to(stdout: str) -> int | None:
+    """The last offset in bytes that a comparison has told, if `stdout` holds one."""
+    told = re.findall(r"^at (\d+)\n", stdout, re.M)
+    return int(told[-1]) if told else None
+
+
 def parse_compare_result(stdout: str) -> CompareResult:
-    """Read the comparison's JSON line; raises Unreadable if it is missing."""
+    """Read the comparison's JSON line, the last one; raises Unreadable if it is missing."""
     what = "the host's disk comparison"
-    line = _json_line(what, stdout, {"blocks", "different", "first"})
+    said = re.sub(r"^at \d+\n", "", stdout, flags=re.M)
+    line = _json_line(what, said, {"blocks", "different", "first"})
     first = line["first"]
     if not isinstance(first, list):
         raise Unreadable(what, "its offsets are not a list", line=stdout)

@@ -4,7 +4,8 @@ Frames of a 13-byte head (big-endian: type 8 bit, offset 64 bit, length 32 bit) 
 
     type 0    zeros: the `length` bytes of the disk from `offset` on are zero; there is no body
     type 1    data: `length` bytes of the disk from `offset` on
-    type 255  end: `offset` = bytes of the disk accounted for, `length` = number of frames before this one
+    type 2    position: everything before `offset` was looked at; `length` is 0, there is no body
+    type 255  end: `offset` = bytes of the disk accounted for, `length` = number of frames of types 0 and 1
 
 Frames start on a block border and hold whole blocks (the last block of a disk may be short). From
 the host they come in disk order. What no frame holds is zero, or as it was if the host was told what
@@ -22,6 +23,7 @@ from ceso_mcp.errors import Unreadable
 HEAD = struct.Struct(">BQI")
 ZEROS = 0
 DATA = 1
+POSITION = 2
 END = 255
 LARGEST_FRAME_BYTES = 16 << 20
 _WHAT = "the host's disk stream"
@@ -110,9 +112,12 @@ class WireDecoder:
         if kind == END:
             self._end = (offset, length)
             return False
-        if kind not in (ZEROS, DATA):
+        if kind not in (ZEROS, DATA, POSITION):
             raise Unreadable(_WHAT, "a frame is of no known type", line=self._head.hex())
         self._head = b""
+        if kind == POSITION:
+            self._move_to(offset, length)
+            return False
         if not 0 < length <= LARGEST_FRAME_BYTES:
             raise Unreadable(_WHAT, f"a frame of {length} bytes")
         if offset < self._reached:
@@ -124,6 +129,17 @@ class WireDecoder:
             raise Unreadable(_WHAT, f"a frame at {offset} is not made of whole blocks")
         self._offset, self._missing, self._reached = offset, length, offset + length
         return bool(kind == ZEROS)
+
+    def _move_to(self, offset: int, length: int) -> None:
+        """The host's reader has come to `offset`, and has sent what there was to be sent before it."""
+        if length or not self._reached <= offset <= self._capacity_bytes or offset % self._block_bytes:
+            raise Unreadable(_WHAT, f"a position that cannot be: {offset}")
+        self._reached = self._whole = offset
+
+    @property
+    def position(self) -> int:
+        """How far the reader has come, in bytes of the disk."""
+        return self._reached
 
     @property
     def complete(self) -> bool:

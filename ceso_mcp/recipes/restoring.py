@@ -17,7 +17,7 @@ def restore_disk(backup_id: str, disk: Any, target: DatastorePath) -> list[Step]
     flat = target.sibling(target.name.removesuffix(".vmdk") + "-flat.vmdk")
     return [
         create_disk(disk.capacity_bytes, target, f"make an empty disk {disk.index}"),
-        write_disk(flat, DiskFrom(backup_id, disk.index, disk.capacity_bytes)),
+        write_disk(flat, DiskFrom(backup_id, disk.index, disk.capacity_bytes), disk.data_bytes),
         compare_disk(flat, DigestsFrom(backup_id, disk.index), disk.capacity_bytes),
         check_chain(target),
     ]

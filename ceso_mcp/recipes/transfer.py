@@ -7,7 +7,14 @@ part of the plan, and so of what the confirm token is bound to.
 from __future__ import annotations
 
 from ceso_mcp.backup.actions import DigestsFrom, DiskFrom, DiskInto, FileFrom, FileInto, KnownDigests
-from ceso_mcp.backup.agents import LOADER, Mode, agent_stdin, parse_compare_result, parse_write_result
+from ceso_mcp.backup.agents import (
+    LOADER,
+    Mode,
+    agent_stdin,
+    compared_up_to,
+    parse_compare_result,
+    parse_write_result,
+)
 from ceso_mcp.backup.sums import block_bytes_for
 from ceso_mcp.errors import StepFailed
 from ceso_mcp.esxi.paths import DatastorePath
@@ -41,8 +48,8 @@ def read_file(path: DatastorePath, name: str, why: str) -> Step:
     return Step(why, sh("cat", path), into=FileInto(name), reads_only=True)
 
 
-def write_disk(flat: DatastorePath, source: DiskFrom) -> Step:
-    """Write the blocks of a backed-up disk into an existing extent of exactly its size."""
+def write_disk(flat: DatastorePath, source: DiskFrom, data_bytes: int) -> Step:
+    """Write the blocks of a backed-up disk, `data_bytes` of them, into an existing extent of its size."""
 
     def judge(reply: Reply, captures: Captures) -> None:
         reply.require("writing the disk")
@@ -58,17 +65,24 @@ def write_disk(flat: DatastorePath, source: DiskFrom) -> Step:
         judge=judge,
         repeatable=True,
         timeout_s=STREAM_TIMEOUT_S,
+        bytes_expected=data_bytes or None,
     )
 
 
 def compare_disk(flat: DatastorePath, digests: DigestsFrom, capacity_bytes: int) -> Step:
     """Read the disk back on the host and compare every block's digest with the backup's."""
+
+    def percent(said: str) -> float | None:
+        offset = compared_up_to(said)
+        return None if offset is None else 100.0 * offset / capacity_bytes
+
     return Step(
         f"read disk {digests.index} back and compare it with the backup",
         _agent("compare", flat, capacity_bytes, block_bytes_for(capacity_bytes)),
         stdin=Text.of(agent_stdin("compare").decode()),
         feed=digests,
         judge=_nothing_differs,
+        percent=percent,
         reads_only=True,
         timeout_s=STREAM_TIMEOUT_S,
     )

@@ -121,6 +121,11 @@ class DiskWriter:
                 for start, run in self._framer.add(offset, data):
                     self._send(start, run)
 
+    @property
+    def share(self) -> float:
+        """How much of the disk the host's reader has behind it, 0 to 1."""
+        return self._decoder.position / self._disk.capacity_bytes
+
     def resume(self) -> int:
         """The stream broke off and is read again; returns the byte of the disk it has to go on from."""
         with self._guard, _Poison(self):
@@ -154,9 +159,12 @@ class DiskWriter:
             return self._finish_parts()
 
     def _send(self, offset: int, run: bytes) -> None:
+        behind = False
         while self._compressing and self._in_flight_bytes + len(run) > IN_FLIGHT_BYTES:
+            # The stream is ahead: unless the oldest frame is there already, compressing is what it waits for.
+            behind |= not self._compressing[0][2].done()
             self._receive()
-        job = self._workers.compress.submit(_compressed, run, self._block_bytes, self._key)
+        job = self._workers.compress.submit(_compressed, run, self._block_bytes, self._key, behind)
         self._compressing.append((offset, len(run), job))
         self._in_flight_bytes += len(run)
 
@@ -256,10 +264,10 @@ class _Poison:
             self._writer._fault = fault
 
 
-def _compressed(run: bytes, block_bytes: int, key: bytes) -> tuple[bytes, bytes]:
+def _compressed(run: bytes, block_bytes: int, key: bytes, quick: bool) -> tuple[bytes, bytes]:
     """In a worker thread: both library calls let go of the interpreter's lock.
 
     The frame is copied: where zstd made it there was room for the worst case, and a pack of frames
     with such gaps behind them takes much more memory than their sizes.
     """
-    return bytes(memoryview(seal.compress(run))), run_digests(run, block_bytes, key)
+    return bytes(memoryview(seal.compress(run, quick=quick))), run_digests(run, block_bytes, key)

@@ -14,7 +14,7 @@ import pytest
 from ceso_mcp.backup import agents
 from ceso_mcp.backup.framing import Framer
 from ceso_mcp.backup.sums import Sums, block_bytes_for, run_digests
-from ceso_mcp.backup.wire import data_head, end_frame
+from ceso_mcp.backup.wire import HEAD, WireDecoder, data_head, end_frame
 from ceso_mcp.errors import Unreadable
 
 BLOCK = 65536
@@ -54,7 +54,10 @@ def flat(tmp_path: Path) -> Path:
 
 def decoded(stream: bytes, capacity_bytes: int) -> tuple[bytes, list[tuple[int, int]]]:
     content, frames, at = bytearray(capacity_bytes), [], 0
-    while stream[at] == 1:
+    while stream[at] in (1, 2):
+        if stream[at] == 2:
+            at += 13
+            continue
         offset = int.from_bytes(stream[at + 1 : at + 9], "big")
         length = int.from_bytes(stream[at + 9 : at + 13], "big")
         content[offset : offset + length] = stream[at + 13 : at + 13 + length]
@@ -274,3 +277,59 @@ def test_an_answer_with_a_banner_before_it_is_unreadable() -> None:
     assert agents.parse_write_result(line + "\n").written_bytes == 1
     with pytest.raises(Unreadable):
         agents.parse_write_result("welcome\n" + line)
+
+
+def large(path: Path, data: dict[int, bytes], capacity_bytes: int = 200 << 20) -> Path:
+    with path.open("wb") as file:
+        file.truncate(capacity_bytes)
+        for at, content in data.items():
+            file.seek(at)
+            file.write(content)
+    return path
+
+
+def test_the_reader_tells_where_it_is_though_nothing_is_sent(tmp_path: Path) -> None:
+    flat = large(tmp_path / "a-flat.vmdk", {3 << 20: b"x" * BLOCK, 130 << 20: b"y" * BLOCK})
+    found = run("read", flat, 200 << 20, BLOCK, "all", payload=agents.resume_payload(0))
+    decoder = WireDecoder(200 << 20, BLOCK)
+    seen = []
+    for at in range(0, len(found.stdout), 13):
+        seen += [offset for offset, _ in decoder.feed(found.stdout[at : at + 13])]
+        seen.append(-decoder.position)
+    positions = [-value for value in dict.fromkeys(seen) if value < 0]
+    assert {64 << 20, 128 << 20, 192 << 20} <= set(positions)
+    assert [value for value in seen if value > 0] == [3 << 20, 130 << 20]
+    assert decoder.complete
+
+
+def test_a_broken_stream_goes_on_behind_the_last_position() -> None:
+    decoder = WireDecoder(200 << 20, BLOCK)
+    assert list(decoder.feed(HEAD.pack(2, 64 << 20, 0))) == []
+    assert decoder.resume() == 64 << 20
+
+
+@pytest.mark.parametrize("offset", [1, 300 << 20, 32 << 20])
+def test_a_position_that_cannot_be_is_refused(offset: int) -> None:
+    decoder = WireDecoder(200 << 20, BLOCK)
+    list(decoder.feed(HEAD.pack(2, 64 << 20, 0)))
+    with pytest.raises(Unreadable, match="a position that cannot be"):
+        list(decoder.feed(HEAD.pack(2, offset, 0)))
+
+
+def test_a_comparison_tells_where_it_is_and_finds_what_differs(tmp_path: Path) -> None:
+    content = {3 << 20: b"x" * BLOCK, 130 << 20: b"y" * BLOCK}
+    flat = large(tmp_path / "a-flat.vmdk", content)
+    sums = sums_of(flat.read_bytes())
+    payload = agents.compare_payload(sums)
+    same = run("compare", flat, 200 << 20, sums.block_bytes, payload=payload)
+    assert agents.compared_up_to(same.stdout.decode()) == 192 << 20
+    assert agents.parse_compare_result(same.stdout.decode()).different == 0
+    large(flat, content | {100 << 20: b"z"})
+    other = run("compare", flat, 200 << 20, sums.block_bytes, payload=payload)
+    assert other.returncode == 3
+    assert agents.parse_compare_result(other.stdout.decode()).first == (100 << 20,)
+
+
+def test_half_a_line_of_a_comparison_tells_nothing() -> None:
+    assert agents.compared_up_to("at 67108864\nat 1342") == 64 << 20
+    assert agents.compared_up_to("at 6710") is None

@@ -300,7 +300,7 @@ def test_pyrage_and_the_age_program_agree(sealed_kit: Kit, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("what", "stream"),
     [
-        ("a frame of no known type", b"\x02" + bytes(12)),
+        ("a frame of no known type", b"\x03" + bytes(12)),
         ("text", b"Traceback (most recent call last)"),
         ("a frame beyond the disk", b"\x01" + (1 << 20).to_bytes(8, "big") + (512).to_bytes(4, "big")),
         ("an empty frame", b"\x01" + bytes(12)),
