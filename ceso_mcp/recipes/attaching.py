@@ -15,12 +15,12 @@ from ceso_mcp.esxi.vmdk import Descriptor
 from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.fact import Reply
 from ceso_mcp.facts.inventory import Vm
+from ceso_mcp.guest.guestinfo import MAY_BE_SECRET
 from ceso_mcp.plan import Captures, Judge, Recheck, Step, Undo
 from ceso_mcp.recipes.judging import vim_cmd_worked
 from ceso_mcp.recipes.place import is_gone
 from ceso_mcp.recipes.swapping import see_it_is_off
 from ceso_mcp.shell import Command, sh
-from ceso_mcp.text import Text
 
 UNITS: dict[str, tuple[int, ...]] = {
     "scsi": tuple(unit for unit in range(16) if unit != 7),
@@ -90,7 +90,7 @@ def change_vmx(vm: Vm, changed: Vmx, file_name: str, run_id: str) -> list[Step]:
         Step(
             "write the new configuration beside the VM's",
             sh("cat").to(new),
-            stdin=Text.of(changed.render()),
+            stdin=changed.text(MAY_BE_SECRET),
             undo=Undo((sh("rm", "-f", new),)),
             repeatable=True,
         ),

@@ -1,88 +1,23 @@
-"""How a new guest is to be set up: the parameters that create, clone and restore share."""
+"""Who a new guest is and what it must report: its identity, drawn from a seed, and its expectation."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Self
-
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from dataclasses import dataclass, field
 
 from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.guest import GuestInfo
-from ceso_mcp.guest.cloudinit import GuestNic, guestinfo, metadata, user_data
+from ceso_mcp.guest.cloudinit import GuestNic, GuestVlan, guestinfo, metadata
 from ceso_mcp.guest.expectation import Reported, mismatches
 from ceso_mcp.guest.identity import bios_uuid, instance_id, static_mac
-from ceso_mcp.guest.names import Hostname, LinuxUser, SshPublicKey, default_hostname
+from ceso_mcp.guest.names import default_hostname
 from ceso_mcp.guest.network import NicAddressing
+from ceso_mcp.guest.own_data import OwnUserData
+from ceso_mcp.recipes.guest_documents import documents
+from ceso_mcp.recipes.guest_fields import GuestFields, SshKeys
+from ceso_mcp.recipes.nics import NicFields
 
-_DHCP = "dhcp"
-SshKeys = tuple[SshPublicKey, ...]
-
-
-class GuestFields(BaseModel):
-    """Parameters of the guest. Without any address the first network card uses DHCP for IPv4."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    hostname: Hostname | None = Field(
-        None, description="host name, short or full; made from the VM's name if left out", max_length=253
-    )
-    ipv4: str | None = Field(
-        None,
-        description="IPv4 of the first network card: 'dhcp' or an address with prefix, 192.0.2.10/24",
-        max_length=64,
-    )
-    gateway4: str | None = Field(None, description="IPv4 gateway, for a static address", max_length=64)
-    ipv6: str | None = Field(
-        None, description="IPv6 of the first network card: 'dhcp' or 2001:db8::10/64", max_length=64
-    )
-    gateway6: str | None = Field(None, description="IPv6 gateway, for a static address", max_length=64)
-    dns: tuple[str, ...] = Field((), description="DNS servers", max_length=8)
-    search: tuple[str, ...] = Field((), description="DNS search domains", max_length=32)
-    user: LinuxUser | None = Field(
-        None, description="user to create, with sudo and without password", max_length=32
-    )
-    ssh_keys: SshKeys = Field((), description="SSH public keys that may log in", max_length=32)
-
-    @model_validator(mode="after")
-    def _addresses_fit(self) -> Self:
-        self.addressing()
-        if self.user is not None and not self.ssh_keys:
-            raise ValueError("a user without an SSH key could not log in: give ssh_keys too")
-        return self
-
-    def addressing(self) -> NicAddressing:
-        """The first network card's addresses; raises ValueError where they contradict each other."""
-        static = [text for text in (self.ipv4, self.ipv6) if text and text.strip().lower() != _DHCP]
-        asked: dict[str, Any] = {
-            "dhcp4": _is_dhcp(self.ipv4) or (not self.ipv4 and not self.ipv6),
-            "dhcp6": _is_dhcp(self.ipv6),
-            "addresses": tuple(static),
-            "gateway4": self.gateway4,
-            "gateway6": self.gateway6,
-            "nameservers": self.dns,
-            "search": self.search,
-        }
-        from pydantic import ValidationError
-
-        try:
-            found = NicAddressing.model_validate(asked)
-        except ValidationError as error:
-            problems = [
-                f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}".removeprefix(": ")
-                for e in error.errors(include_url=False, include_input=False, include_context=False)
-            ]
-            raise ValueError("; ".join(problems)) from None
-        if self.ipv4 and not _is_dhcp(self.ipv4) and not found.ipv4:
-            raise ValueError("ipv4 is an IPv6 address")
-        if self.ipv6 and not _is_dhcp(self.ipv6) and not found.ipv6:
-            raise ValueError("ipv6 is an IPv4 address")
-        return found
-
-
-def _is_dhcp(text: str | None) -> bool:
-    return text is not None and text.strip().lower() == _DHCP
+__all__ = ["Expectation", "GuestFields", "NewIdentity", "SshKeys", "new_identity", "reported"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +56,17 @@ def reported(info: GuestInfo) -> Reported:
 
 @dataclass(frozen=True, slots=True)
 class NewIdentity:
-    """Who the new VM is, to host and guest."""
+    """Who the new VM is, to host and guest. `hidden` are keys of `guestinfo` that must not be shown."""
 
     uuid_bios: str
     instance_id: str
     hostname: str
     macs: Mapping[int, str]
-    guestinfo: Mapping[str, str]
+    guestinfo: Mapping[str, str] = field(repr=False)
     expectation: Expectation
     warnings: tuple[str, ...]
+    hidden: Mapping[str, str]
+    own_data: OwnUserData | None
 
     def rows(self) -> list[tuple[str, str, str]]:
         """What a reader should see of it; nothing of it was there before."""
@@ -140,35 +77,50 @@ class NewIdentity:
         for _, asked in self.expectation.nics:
             rows += [("address", before, str(address)) for address in asked.addresses]
             rows += [("address", before, "by DHCP")] if asked.dhcp4 or asked.dhcp6 else []
+        if self.own_data is not None:
+            rows.append(("your user data", before, self.own_data.shown or self.own_data.text))
         return rows
 
 
 def new_identity(
-    wish: GuestFields, name: str, nic_numbers: Sequence[int], seed: bytes, taken_macs: set[str]
+    wish: GuestFields,
+    name: str,
+    nic_numbers: Sequence[int],
+    seed: bytes,
+    taken_macs: set[str],
+    own: OwnUserData | None = None,
 ) -> NewIdentity:
-    """Draw a new identity from `seed` that collides with nothing in `taken_macs`."""
+    """Draw a new identity from `seed` that collides with nothing in `taken_macs`.
+
+    The network cards `nic_numbers`, in order, get what the wish says of its cards; what is left of them
+    is up without an address. `own` is the user data that the wish brings along, as `recipes.user_data`
+    reads it. Raises Refused: `hostname_needed`, `mac_taken`, `guestinfo_too_large`.
+    """
     host = wish.hostname or default_hostname(name)
     if host is None:
         raise Refused(
             "no host name can be made from this VM name", code="hostname_needed", hint="give hostname"
         )
-    taken = set(taken_macs)
-    macs: dict[int, str] = {}
-    for number in nic_numbers:
-        macs[number] = static_mac(seed, f"nic{number}", taken)
-        taken.add(macs[number])
+    wanted = dict(zip(nic_numbers, wish.cards(), strict=False))
+    macs = _macs(wanted, nic_numbers, seed, taken_macs)
     uuid = bios_uuid(seed, "vm")
     identity = instance_id(name, uuid)
     cards = [
-        GuestNic(mac, wish.addressing() if position == 0 else NicAddressing())
-        for position, mac in enumerate(macs.values())
+        GuestNic(mac, wanted[number].addressing() if number in wanted else NicAddressing())
+        for number, mac in macs.items()
     ]
     warnings: list[str] = []
+    if not cards and wish.vlans:
+        raise Refused(
+            "the VM has no network card that a VLAN could be on",
+            code="portgroup_needed",
+            hint="give portgroup, so that a card is added",
+        )
     if not cards:
         warnings.append("The VM has no network card, so it gets no address.")
-    document = metadata(identity, host, cards)
-    users = user_data(hostname=host, user=wish.user, ssh_keys=wish.ssh_keys) if wish.ssh_keys else None
-    info = guestinfo(document, users)
+    vlans = [GuestVlan(vlan.id, vlan.nic, vlan.addressing()) for vlan in wish.vlans]
+    users, vendor, told = documents(wish, host, own)
+    info = guestinfo(metadata(identity, host, cards, vlans), users, vendor)
     return NewIdentity(
         uuid_bios=uuid,
         instance_id=identity,
@@ -176,5 +128,28 @@ def new_identity(
         macs=macs,
         guestinfo=info.values,
         expectation=Expectation(host, tuple((card.mac, card.addressing) for card in cards)),
-        warnings=(*warnings, *info.warnings),
+        warnings=(*warnings, *told, *info.warnings),
+        hidden={} if own is None or own.shown is None else {"guestinfo.userdata": own.shown},
+        own_data=own,
     )
+
+
+def _macs(
+    wanted: Mapping[int, NicFields], numbers: Sequence[int], seed: bytes, taken_macs: set[str]
+) -> dict[int, str]:
+    """A MAC address for each card: the one it was given, else one that is drawn."""
+    in_use = {mac.lower().replace("-", ":") for mac in taken_macs}
+    given = {number: card.mac for number, card in wanted.items() if card.mac is not None}
+    for mac in given.values():
+        if mac in in_use:
+            raise Refused(
+                f"the MAC address {mac} belongs to another VM of this host",
+                code="mac_taken",
+                hint="leave mac out, so that a free one is drawn",
+            )
+    in_use.update(given.values())
+    macs: dict[int, str] = {}
+    for number in numbers:
+        macs[number] = given.get(number) or static_mac(seed, f"nic{number}", in_use)
+        in_use.add(macs[number])
+    return macs

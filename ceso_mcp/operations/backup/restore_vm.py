@@ -21,10 +21,12 @@ from ceso_mcp.recipes.bring_up import bring_up, outcome
 from ceso_mcp.recipes.copying import taken_macs
 from ceso_mcp.recipes.fitting import fitted, without_lost_networks
 from ceso_mcp.recipes.guest_setup import GuestFields, new_identity
+from ceso_mcp.recipes.nics import Cards, cards_for, vlan_warnings
 from ceso_mcp.recipes.place import choose_place, portgroup_problem
 from ceso_mcp.recipes.reborn import Rebirth, reborn
 from ceso_mcp.recipes.restoring import restore_disk, without_lost_disks
 from ceso_mcp.recipes.transfer import write_file
+from ceso_mcp.recipes.user_data import read_own_data
 
 
 class RestoreVm(GuestFields, Change):
@@ -49,10 +51,12 @@ class RestoreVm(GuestFields, Change):
     hardware_version: HardwareVersion | None = Field(
         None, description="lower its virtual hardware to this version, for an older host"
     )
+    new_machine_id: bool = Field(True, description="have the guest make a new machine-id at its first boot")
     power_on: bool = Field(False, description="power it on and wait for its address")
     wait_s: int = Field(300, ge=10, le=3600, description="how long to wait for the guest, in seconds")
 
     async def plan(self, facts: Facts) -> Plan:
+        own, notes = await read_own_data(facts, self)
         manifest, data = await facts.read(Manifest(self.backup_id), BackupFile(self.backup_id, "vm.vmx"))
         if not await facts.read(HasProgram("python3")):
             raise Refused("the host has no python3 to write disks with", code="no_python")
@@ -63,12 +67,11 @@ class RestoreVm(GuestFields, Change):
         place.require_room(size, "the restored VM")
         source, lost = without_lost_disks(source, manifest)
         source, unfit = await fitted(facts, source, hardware_version=self.hardware_version)
-        nics = source.nics()
-        portgroups = await self._portgroups(facts, {nic.index: nic.network_name or "" for nic in nics})
+        cards = cards_for(source, self, self.portgroup, self.nics)
+        portgroups = await self._portgroups(facts, source, cards)
         source, lonely = await without_lost_networks(facts, source, portgroups)
-        identity = new_identity(
-            self, self.name, [nic.index for nic in nics], facts.fixed.seed, taken_macs(inventory)
-        )
+        notes += vlan_warnings(source, cards, self.vlans, await facts.read(Portgroups()))
+        identity = new_identity(self, self.name, cards.numbers, facts.fixed.seed, taken_macs(inventory), own)
         targets = {disk.index: place.disk(i) for i, disk in enumerate(manifest.disks)}
         has_nvram = any(file.name == "vm.nvram" for file in manifest.files)
         vmx, dropped = reborn(
@@ -81,6 +84,7 @@ class RestoreVm(GuestFields, Change):
                 disks={disk.node: targets[disk.index].name for disk in manifest.disks},
                 guestinfo=identity.guestinfo,
                 nvram=place.nvram.name,
+                added_nics=cards.added,
             ),
         )
         left_out = (*unfit, *lonely, *dropped)
@@ -100,6 +104,7 @@ class RestoreVm(GuestFields, Change):
             touches=(f"VM {self.name} (new)", f"folder {place.folder} (new)"),
             warnings=(
                 *identity.warnings,
+                *notes,
                 *left_out,
                 *(f"The disk {node} is not in the backup and is left out." for node in lost),
                 *(f"Not in the backup: {item.what}: {item.why}." for item in manifest.not_included),
@@ -114,15 +119,23 @@ class RestoreVm(GuestFields, Change):
             },
         )
 
-    async def _portgroups(self, facts: Facts, wanted: dict[int, str]) -> dict[int, str]:
+    async def _portgroups(self, facts: Facts, source: Vmx, cards: Cards) -> dict[int, str]:
         known = await facts.read(Portgroups())
         names = {portgroup.name for portgroup in known}
+        kept = {nic.index: nic.network_name or "" for nic in source.nics()}
         if self.portgroup is not None and self.portgroup not in names:
             raise portgroup_problem(self.portgroup, known)
         chosen: dict[int, str] = {}
-        for position, (index, name) in enumerate(wanted.items()):
-            if self.portgroup is not None and (position == 0 or name not in names):
-                chosen[index] = self.portgroup
-            elif position == 0 and self.power_on and name not in names:
+        for position, number in enumerate(cards.numbers):
+            given, name = cards.portgroups.get(number), kept.get(number, "")
+            if given is not None:
+                if given not in names:
+                    raise portgroup_problem(given, known)
+                chosen[number] = given
+            elif name in names:
+                continue
+            elif self.portgroup is not None:
+                chosen[number] = self.portgroup
+            elif self.power_on and position < len(self.cards()):
                 raise portgroup_problem(name, known)  # without a network no address can be waited for
         return chosen
