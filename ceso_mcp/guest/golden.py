@@ -147,7 +147,7 @@ def _cloud_init(seen: Seen) -> _Answer:
         return "problem", "cloud-init is disabled by a file", "rm /etc/cloud/cloud-init.disabled"
     if seen.places.get("/etc/systemd/system/cloud-init.service") == "/dev/null":
         return "problem", "cloud-init's unit is masked", "systemctl unmask cloud-init.service"
-    version = re.search(r'_VERSION(?:__)? = "(\d+)\.(\d+)', seen.text(FILES[-1]) or "")
+    version = re.search(r'_VERSION(?:__)? = ["\'](\d+)\.(\d+)', seen.text(FILES[-1]) or "")
     if version is None:
         return "ok", "cloud-init is installed", ""
     number = (int(version[1]), int(version[2]))

@@ -124,7 +124,7 @@ PREPARED = (
     ("ceso.template.prepared", "2026-08-01T09:00:00+00:00"),
     ("ceso.template.os", "Ubuntu 24.04.1 LTS"),
     ("ceso.template.findings", "17 ok"),
-    ("ceso.template.state", "0000000000000000"),
+    ("ceso.template.state", "5b0c86efaac78ad8"),
 )
 USUAL_VMS = (
     VmPlan(

@@ -115,7 +115,7 @@ def _hardware(vm: Vm, disks: Sequence[Disk]) -> list[Finding]:
     capacity, allocated = sum(d.capacity_bytes for d in disks), sum(d.allocated_bytes for d in disks)
     found = [
         Finding("firmware", "ok", f"{firmware}; copies have the same"),
-        Finding("size", "ok", f"{allocated / 2**30:.1f} GiB taken of {capacity / 2**30:.1f} GiB"),
+        Finding("size", "ok", f"{_size(allocated)} taken of {_size(capacity)}"),
     ]
     if not vmx.nics():
         found.append(
@@ -141,6 +141,10 @@ def _hardware(vm: Vm, disks: Sequence[Disk]) -> list[Finding]:
             )
         )
     return found
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 1 << 30 else f"{count / 2**20:.0f} MiB"
 
 
 async def _look(facts: Facts, disks: Sequence[Disk]) -> Seen | Unknown:

@@ -24,7 +24,7 @@ class FindingView(Answer):
 
 
 class TemplateAudit(Answer):
-    """What the audit found. `fit`: prepare_template would mark the VM without being told to accept anything."""
+    """What the audit found. `fit`: prepare_template marks the VM without being told to accept anything."""
 
     vm: str
     fit: bool

@@ -38,8 +38,10 @@ class TemplateList(Answer):
 
 
 class ListTemplates(Query):
-    """List golden templates: operating system, size, firmware, when they were prepared, and whether they
-    are still as they were then. VMs that are off and called golden or template are listed as candidates.
+    """List golden templates, and VMs that look like one.
+
+    For each: operating system, size, firmware, when it was prepared, and whether it still is as it was
+    then. VMs that are off and called golden or template are listed as candidates for prepare_template.
     """
 
     title: ClassVar[str] = "List templates"
