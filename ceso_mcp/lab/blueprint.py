@@ -35,12 +35,23 @@ class DiskPlan:
     data_mib: int = 2
     kind: str = "thin"
 
+    @property
+    def step_mib(self) -> int:
+        """How far apart the pieces of data lie, each of them 1 MiB long."""
+        return max(1, self.size_mib // (self.data_mib * 2)) if self.data_mib else self.size_mib
+
+    @property
+    def free_mib(self) -> int:
+        """How much is free after the first MiB."""
+        return min(self.step_mib, self.size_mib) - 1
+
 
 @dataclass(frozen=True)
 class VmPlan:
     """One VM; `guest` gives its first disk a make-believe operating system.
 
     `image` is the path on this machine of a disk's descriptor: its content becomes the first disk's.
+    `more` are further keys of its .vmx, which the host keeps and does not look at.
     """
 
     name: str
@@ -58,6 +69,7 @@ class VmPlan:
     on: bool = False
     snapshots: tuple[str, ...] = ()
     image: str = ""
+    more: tuple[tuple[str, str], ...] = ()
 
     @property
     def stem(self) -> str:
@@ -107,6 +119,13 @@ USUAL_PORTGROUPS = (
     PortgroupPlan("DMZ (vlan 20)", "vSwitch1", 20),
     PortgroupPlan("Lab, internal", "vSwitch1", 30),
 )
+# What its owner's tool wrote there when the template was ready.
+PREPARED = (
+    ("ceso.template.prepared", "2026-08-01T09:00:00+00:00"),
+    ("ceso.template.os", "Ubuntu 24.04.1 LTS"),
+    ("ceso.template.findings", "17 ok"),
+    ("ceso.template.state", "5b0c86efaac78ad8"),
+)
 USUAL_VMS = (
     VmPlan(
         GOLDEN,
@@ -116,6 +135,7 @@ USUAL_VMS = (
         guest=True,
         firmware="efi",
         annotation="golden template",
+        more=PREPARED,
     ),
     VmPlan("it's a test [old]", annotation='It\'s "old"'),
     VmPlan('db "primary" (copy)', annotation=NOTES, networks=("DMZ (vlan 20)",)),
@@ -151,6 +171,7 @@ class Blueprint:
         vms = []
         for item in value["vms"]:
             lists = {"networks": tuple(item["networks"]), "snapshots": tuple(item["snapshots"])}
+            lists["more"] = tuple((key, value) for key, value in item.get("more", ()))
             vms.append(VmPlan(**{**item, **lists, "disks": tuple(DiskPlan(**d) for d in item["disks"])}))
         return cls(
             **{

@@ -8,7 +8,7 @@ import shutil
 import time
 import uuid
 
-from ceso_mcp.lab import guest_block, identity, vmx
+from ceso_mcp.lab import guest_block, guest_system, identity, vmx
 from ceso_mcp.lab.blueprint import GOLDEN, HOSTNAME, RELEASES, Blueprint, DiskPlan, VmPlan
 from ceso_mcp.lab.disks import operations
 from ceso_mcp.lab.disks.chain import Disk
@@ -109,6 +109,8 @@ def _make_disk(place: str, plan: VmPlan, disk: DiskPlan, chance_of: str) -> None
     if plan.guest and chance_of == plan.name:
         with Disk(place, writable=True) as opened:
             opened.write(guest_block.OFFSET_BYTES, guest_block.pack(guest_block.FRESH))
+            for at, content in guest_system.pieces(opened.read(0, 512), disk.free_mib):
+                opened.write(at, content)
 
 
 @functools.cache
@@ -121,7 +123,7 @@ def _fill(place: str, disk: DiskPlan, name: str) -> None:
     """Half random, half text in every MiB, spread over the disk with holes between."""
     if not disk.data_mib:
         return
-    step = max(1, disk.size_mib // (disk.data_mib * 2))
+    step = disk.step_mib
     line = b"The quick brown fox jumps over the lazy dog. 0123456789 abcdefghijklmnop\n"
     with Disk(place, writable=True) as opened:
         for number in range(disk.data_mib):
@@ -162,6 +164,7 @@ def _settings(plan: VmPlan, stem: str, bios: str) -> Settings:
         "tools.syncTime": "FALSE",
         "uuid.bios": bios,
         "vc.uuid": "52" + bios[2:],
+        **dict(plan.more),
     }
     for key, value in more.items():
         settings[key] = value

@@ -7,7 +7,7 @@ was there lies beside it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from ceso_mcp.errors import Refused, StepFailed
@@ -77,10 +77,16 @@ def undone_unless_named(step: Step, vm: Vm, file_name: str) -> Step:
 
 
 def change_vmx(vm: Vm, changed: Vmx, file_name: str, run_id: str) -> list[Step]:
-    """Put `changed`, which names the disk `file_name`, in the place of the VM's .vmx.
+    """Put `changed`, which names the disk `file_name`, in the place of the VM's .vmx; see `replace_vmx`."""
+    return replace_vmx(vm, changed, lambda command: unless_named(vm, file_name, command), run_id)
 
-    Only if that is as it was planned with and the VM still off. Should putting it back fail, the copy
-    and the disk stay, so that it can be tried again.
+
+def replace_vmx(vm: Vm, changed: Vmx, while_old: Callable[[Command], Command], run_id: str) -> list[Step]:
+    """Put `changed` in the place of the VM's .vmx.
+
+    Only if that is as it was planned with and the VM still off. `while_old` makes of a command one that
+    does nothing while the VM's .vmx is `changed`. Should putting the old one back fail, the copy stays,
+    so that it can be tried again.
     """
     new = vm.path.sibling(f"{vm.path.name}.new-{run_id}")
     kept = vm.path.sibling(f"{vm.path.name}.before-{run_id}")
@@ -97,7 +103,7 @@ def change_vmx(vm: Vm, changed: Vmx, file_name: str, run_id: str) -> list[Step]:
         Step(
             "keep a copy of the VM's configuration",
             sh("cp", vm.path, kept),
-            undo=Undo((unless_named(vm, file_name, sh("rm", "-f", kept)),)),
+            undo=Undo((while_old(sh("rm", "-f", kept)),)),
             repeatable=True,
         ),
         see_it_is_off(vm),

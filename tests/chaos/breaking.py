@@ -36,7 +36,10 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "forget_backups": {},
     "restore_disk": {"vm": "web01"},
     "drill_backup": {"wait_s": 2},
+    "prepare_template": {"vm": TEMPLATE},
+    "unmark_template": {"vm": TEMPLATE},
 }
+ON_TEMPLATES = ("prepare_template", "unmark_template")
 MAKES_A_VM = ("create_vm", "clone_vm", "restore_vm")
 DEATHS = ("worker dies before", "worker dies after", "machine reboots before", "machine reboots after")
 FAULTS: dict[str, dict[str, Any]] = {
@@ -101,9 +104,11 @@ async def afresh(house: House) -> None:
 async def prepared(house: House, operation: str) -> dict[str, Any]:
     """The arguments of `operation`, after what it needs has been made."""
     arguments = dict(OPERATIONS[operation])
-    if operation not in ("create_vm", "clone_vm", "backup_vm with snapshots"):
+    if operation not in ("create_vm", "clone_vm", "backup_vm with snapshots", *ON_TEMPLATES):
         template = TEMPLATE if operation == "backup_vm with restart" else SMALL
-        await house.do("create_vm", name="web01", template=template, ssh_keys=[KEY], power_on=False)
+        await house.do(
+            "create_vm", name="web01", template=template, unprepared=True, ssh_keys=[KEY], power_on=False
+        )
     if operation == "forget_backups":
         await house.do("backup_vm", vm="web01")
         await house.do("backup_vm", vm="web01")
@@ -217,6 +222,8 @@ async def violations(house: House, job: Job, before: Any, operation: str) -> lis
         found.append(f"{operation} changed the host")
     if operation == "restore_disk" and (job.state == "done") == (after == before):
         found.append(f"the job is {job.state}, but the disk is not there or the host not as before")
+    if operation in ON_TEMPLATES and (job.state == "done") == (after == before):
+        found.append(f"the job is {job.state}, but the mark is not as it says")
     for backup in (await house.ask("list_backups")).backups:
         if not (await house.ask("verify_backup", backup_id=backup.backup_id)).intact:
             found.append(f"backup {backup.backup_id} is listed and damaged")

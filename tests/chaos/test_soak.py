@@ -90,7 +90,13 @@ async def test_random_operations_with_random_faults(house: House, monkeypatch: p
         elif choice == "delete" and len(made) > 3:
             await run(house, "delete_vm", {"vm": chance.choice(made)}, chance, monkeypatch, tally)
         else:
-            arguments = {"name": name, "template": SMALL, "ssh_keys": [KEY], "power_on": False}
+            arguments = {
+                "name": name,
+                "template": SMALL,
+                "unprepared": True,
+                "ssh_keys": [KEY],
+                "power_on": False,
+            }
             await run(house, "create_vm", arguments, chance, monkeypatch, tally)
         there = {vm.name for vm in (await house.ask("list_vms")).vms}
         made = [vm for vm in [*made, name] if vm in there]
@@ -113,7 +119,7 @@ async def test_what_is_backed_up_is_restored_however_often_things_break(
 ) -> None:
     """Cycles of back up, restore and delete of small VMs that change in between."""
     chance, tally = random.Random(SEED + 1), Tally()
-    await house.do("create_vm", name="small", template=SMALL, ssh_keys=[KEY], power_on=False)
+    await house.do("create_vm", name="small", template=SMALL, unprepared=True, ssh_keys=[KEY], power_on=False)
     disk = house.lab.volume("datastore1") / "small" / "small-flat.vmdk"
     restored = compared = 0
     burden: Burden | None = None

@@ -17,7 +17,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
 
 async def backed_up(house: House, template: str = SMALL) -> str:
-    await house.do("create_vm", name="web01", template=template, ssh_keys=[KEY], power_on=False)
+    await house.do(
+        "create_vm", name="web01", template=template, unprepared=True, ssh_keys=[KEY], power_on=False
+    )
     return str((await house.do("backup_vm", vm="web01"))["backup_id"])
 
 

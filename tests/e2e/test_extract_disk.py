@@ -22,7 +22,7 @@ def assert_same(path: Path, flat: Path) -> None:
 
 
 async def test_a_disk_comes_out_of_an_incremental_backup_byte_equal(house: House) -> None:
-    await house.do("create_vm", name="web01", template=SMALL, ssh_keys=[KEY], power_on=False)
+    await house.do("create_vm", name="web01", template=SMALL, unprepared=True, ssh_keys=[KEY], power_on=False)
     await house.do("backup_vm", vm="web01")
     flat = house.lab.volume("datastore1") / "web01" / "web01-flat.vmdk"
     with flat.open("r+b") as disk:
@@ -36,7 +36,7 @@ async def test_a_disk_comes_out_of_an_incremental_backup_byte_equal(house: House
 
 
 async def test_a_full_disk_leaves_no_file(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    await house.do("create_vm", name="web01", template=SMALL, ssh_keys=[KEY], power_on=False)
+    await house.do("create_vm", name="web01", template=SMALL, unprepared=True, ssh_keys=[KEY], power_on=False)
     backup = (await house.do("backup_vm", vm="web01"))["backup_id"]
     preview = await house.preview("extract_disk", backup_id=backup)
 

@@ -122,7 +122,7 @@ async def test_the_host_refuses_to_register(house: House) -> None:
     ["fails", pytest.param("cut before", marks=pytest.mark.slow), "cut after", "cut in the stream"],
 )
 async def test_a_broken_restore_leaves_nothing(house: House, effect: str) -> None:
-    await house.do("create_vm", name="web01", template=SMALL, ssh_keys=[KEY], power_on=False)
+    await house.do("create_vm", name="web01", template=SMALL, unprepared=True, ssh_keys=[KEY], power_on=False)
     backup = await house.do("backup_vm", vm="web01")
     before = house.lab.fingerprint()
     faults = {**EFFECTS, "cut in the stream": {"effect": "cut_stdin", "at_bytes": 64 << 10}}
@@ -143,7 +143,7 @@ async def test_a_broken_restore_leaves_nothing(house: House, effect: str) -> Non
     ["fails", pytest.param("cut before", marks=pytest.mark.slow), "cut after", "cut in the stream"],
 )
 async def test_a_broken_backup_is_not_listed_and_the_next_one_works(house: House, effect: str) -> None:
-    await house.do("create_vm", name="web01", template=SMALL, ssh_keys=[KEY], power_on=False)
+    await house.do("create_vm", name="web01", template=SMALL, unprepared=True, ssh_keys=[KEY], power_on=False)
     before = house.lab.fingerprint()
     faults = {**EFFECTS, "cut in the stream": {"effect": "cut_stdout", "at_bytes": 64 << 10}}
     preview = await house.preview("backup_vm", vm="web01")

@@ -28,7 +28,9 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def running(house: House, template: str = SMALL) -> None:
     """A VM called web01 that is on."""
-    await house.do("create_vm", name="web01", template=template, ssh_keys=[KEY], power_on=False)
+    await house.do(
+        "create_vm", name="web01", template=template, unprepared=True, ssh_keys=[KEY], power_on=False
+    )
     await house.do("power_vm", vm="web01", action="on")
     await asyncio.to_thread(settled, house.lab)
 

@@ -50,7 +50,7 @@ async def test_status_names_every_vm_that_has_no_backup(house: House) -> None:
 async def test_policy_preview_confirm_and_what_is_left_restores(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await house.do("create_vm", name="web01", template=SMALL, ssh_keys=[KEY], power_on=False)
+    await house.do("create_vm", name="web01", template=SMALL, unprepared=True, ssh_keys=[KEY], power_on=False)
     made: list[dict[str, Any]] = []
     for days_ago in (3.2, 3.1, 1.1, 0.01):
         as_of(monkeypatch, days_ago)

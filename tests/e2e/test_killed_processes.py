@@ -23,7 +23,7 @@ from .test_main_job import SMALL
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 SLOW_STEP = Fault(match="registervm", effect="delay", seconds=4)
-CREATE = ("vm", "create", "web01", "--template", SMALL, "--ssh-key", KEY)
+CREATE = ("vm", "create", "web01", "--template", SMALL, "--unprepared", "--ssh-key", KEY)
 
 
 class Machine:

@@ -35,7 +35,7 @@ async def on_datastore(shared_lab: Lab, tmp_path: Path) -> AsyncIterator[House]:
 
 async def test_a_datastore_of_the_host_keeps_backups_and_gives_them_back(on_datastore: House) -> None:
     house = on_datastore
-    await house.do("create_vm", name="web01", template=SMALL, ssh_keys=[KEY], power_on=False)
+    await house.do("create_vm", name="web01", template=SMALL, unprepared=True, ssh_keys=[KEY], power_on=False)
     assert (await house.ask("list_backups")).backups == []
     made = await house.do("backup_vm", vm="web01")
     assert made["repository"] == "[datastore1] ceso backups"
@@ -66,7 +66,7 @@ async def test_a_worker_that_dies_while_copying_is_settled_and_copying_again_end
     on_datastore: House, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     house = on_datastore
-    await house.do("create_vm", name="web01", template=SMALL, ssh_keys=[KEY], power_on=False)
+    await house.do("create_vm", name="web01", template=SMALL, unprepared=True, ssh_keys=[KEY], power_on=False)
     made = await house.do("backup_vm", vm="web01")
     before = house.lab.fingerprint()
     shown = await house.preview("copy_backup", name="second")

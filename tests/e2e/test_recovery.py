@@ -57,7 +57,7 @@ async def test_a_dead_worker_leaves_nothing_behind(
 async def test_a_backup_that_was_committed_by_a_dying_worker_is_kept(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await house.do("create_vm", name="web01", template=SMALL, ssh_keys=[KEY], power_on=False)
+    await house.do("create_vm", name="web01", template=SMALL, unprepared=True, ssh_keys=[KEY], power_on=False)
     preview = await house.preview("backup_vm", vm="web01")
     await die(house, preview.confirm_token, len(preview.steps), "after", monkeypatch)
     assert (await recover(house)).state == "done"

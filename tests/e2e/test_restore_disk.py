@@ -23,7 +23,7 @@ def folder(house: House) -> Any:
 
 async def backed_up(house: House) -> tuple[str, bytes]:
     """A VM that was backed up and has lost its data since: the backup, and what the disk held."""
-    await house.do("create_vm", name="web01", template=SMALL, ssh_keys=[KEY], power_on=False)
+    await house.do("create_vm", name="web01", template=SMALL, unprepared=True, ssh_keys=[KEY], power_on=False)
     then = (folder(house) / "web01-flat.vmdk").read_bytes()
     made = await house.do("backup_vm", vm="web01")
     with (folder(house) / "web01-flat.vmdk").open("r+b") as disk:

@@ -30,7 +30,7 @@ pciPassthru0.vendorId = "0x8086"
 
 async def foreign_backup(house: House) -> str:
     """A backup of a VM from a newer host that had other things than this one."""
-    await house.do("create_vm", name="web01", template=SMALL, ssh_keys=[KEY], power_on=False)
+    await house.do("create_vm", name="web01", template=SMALL, unprepared=True, ssh_keys=[KEY], power_on=False)
     path = house.lab.volume("datastore1") / "web01" / "web01.vmx"
     text = re.sub(r'(virtualHW.version = )"\d+"', r'\1"99"', path.read_text())
     text = re.sub(r'(ethernet0.networkName = )"[^"]*"', r'\1"Nowhere"', text)

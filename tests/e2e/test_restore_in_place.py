@@ -22,7 +22,7 @@ def flat(house: House) -> Any:
 
 async def changed_since(house: House) -> tuple[str, bytes, bytes]:
     """A VM that was backed up and changed afterwards: the backup's id, its disk then and now."""
-    await house.do("create_vm", name="web01", template=SMALL, ssh_keys=[KEY], power_on=False)
+    await house.do("create_vm", name="web01", template=SMALL, unprepared=True, ssh_keys=[KEY], power_on=False)
     then = flat(house).read_bytes()
     made = await house.do("backup_vm", vm="web01")
     with flat(house).open("r+b") as disk:

@@ -13,6 +13,7 @@ from ceso_mcp.config import ConsentSection, OperationsSection
 from ceso_mcp.errors import CesoError
 
 from .conftest import KEY, TEMPLATE, WHO, House
+from .test_main_job import SMALL
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
@@ -70,11 +71,11 @@ async def test_the_datastore_fills_in_between(house: House) -> None:
 
 
 async def test_a_changed_plan_shows_the_new_one_with_a_new_token(house: House) -> None:
-    preview = await house.preview("delete_vm", vm=TEMPLATE)
-    vmx = house.lab.volume("datastore1") / TEMPLATE / f"{TEMPLATE}.vmx"
-    power = await house.preview("power_vm", vm=TEMPLATE, action="on")
-    await house.do("power_vm", vm=TEMPLATE, action="on")
-    await house.do("power_vm", vm=TEMPLATE, action="off")
+    preview = await house.preview("delete_vm", vm=SMALL)
+    vmx = house.lab.volume("datastore1") / SMALL / f"{SMALL}.vmx"
+    power = await house.preview("power_vm", vm=SMALL, action="on")
+    await house.do("power_vm", vm=SMALL, action="on")
+    await house.do("power_vm", vm=SMALL, action="off")
     assert vmx.exists()
     job = await house.confirm(power.confirm_token)
     assert job.state == "done", job.error

@@ -44,7 +44,7 @@ async def test_the_main_job_works_on_esxi_7(tmp_path: Path) -> None:
         await asyncio.to_thread(settled, lab)
         house = House(lab, tmp_path / "house")
         assert (await house.ask("discover")).version.startswith("7.0")
-        small = {"template": SMALL, "ssh_keys": [KEY], "power_on": False}
+        small = {"template": SMALL, "unprepared": True, "ssh_keys": [KEY], "power_on": False}
         await house.do("create_vm", name="web01", **small)
         await house.do("clone_vm", source="web01", name="web02")
         backup = await house.do("backup_vm", vm="web01")

@@ -188,7 +188,7 @@ async def test_a_legacy_subscriber_is_told_and_after_unsubscribing_no_more(site:
         await client.session.subscribe_resource("ceso://vms")
         await client.session.subscribe_resource("ceso://host")
         await client.session.unsubscribe_resource("ceso://host")
-        token = await caller.token("power_vm", vm=TEMPLATE, action="on")
+        token = await caller.token("power_vm", vm="it's a test [old]", action="on")
         await caller.ok("power_vm", confirm_token=token)
         with anyio.fail_after(10):
             await told.wait()

@@ -8,10 +8,11 @@ from pydantic import Field
 
 from ceso_mcp.fact import Facts
 from ceso_mcp.facts.host import HostHardware, HostRelease
-from ceso_mcp.facts.inventory import Inventory, Vm
+from ceso_mcp.facts.inventory import Inventory
 from ceso_mcp.facts.network import PciDevices, Portgroups
 from ceso_mcp.facts.storage import Datastores, HasProgram
 from ceso_mcp.operation import Answer, Query
+from ceso_mcp.recipes.templates import is_candidate, is_marked
 
 
 class DatastoreView(Answer):
@@ -57,8 +58,11 @@ class HostView(Answer):
     vms_on: int
     vms_total: int
     invalid_vms: int
+    templates: list[str] = Field(
+        description="VMs that prepare_template has marked; list_templates tells more"
+    )
     template_candidates: list[str] = Field(
-        description="VMs that are off, without snapshots, and called golden or template"
+        description="VMs that are off and called golden or template, but not marked"
     )
     cannot: list[str] = Field(description="what ceso cannot do on this host, and why")
 
@@ -113,11 +117,7 @@ class Discover(Query):
             vms_on=sum(vm.power == "on" for vm in inventory.vms),
             vms_total=len(inventory.vms),
             invalid_vms=len(inventory.invalid_ids),
-            template_candidates=[vm.name for vm in inventory.vms if _is_candidate(vm)],
+            templates=[vm.name for vm in inventory.vms if is_marked(vm)],
+            template_candidates=[vm.name for vm in inventory.vms if is_candidate(vm)],
             cannot=cannot,
         )
-
-
-def _is_candidate(vm: Vm) -> bool:
-    name = vm.name.casefold()
-    return vm.power == "off" and vm.vmx is not None and ("golden" in name or "template" in name)

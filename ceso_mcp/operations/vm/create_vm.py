@@ -12,15 +12,16 @@ from ceso_mcp.operation import Change
 from ceso_mcp.plan import Plan
 from ceso_mcp.recipes.copying import CopyWish, plan_copy
 from ceso_mcp.recipes.guest_setup import GuestFields, SshKeys
+from ceso_mcp.recipes.templates import require_template
 
 
 class CreateVm(GuestFields, Change):
     """Create a VM from a golden Ubuntu template on the host, set up by cloud-init.
 
-    The template (a VM that is off, with cloud-init and open-vm-tools inside) is copied on the host
+    The template (a VM that prepare_template has looked into and marked) is copied on the host
     itself; the copy gets its own name, BIOS UUID, MAC addresses, instance-id, host name, addresses,
     user and SSH keys, is powered on, and counts as done when its guest reports the host name and
-    address that were asked for. `discover` lists templates, datastores and portgroups.
+    address that were asked for. `discover` shows templates, datastores and portgroups.
     """
 
     title: ClassVar[str] = "Create a VM"
@@ -40,6 +41,9 @@ class CreateVm(GuestFields, Change):
     )
     annotation: str = Field("", max_length=2000, description="notes of the VM")
     power_on: bool = Field(True, description="power it on and wait for its address")
+    unprepared: bool = Field(
+        False, description="take a template that prepare_template has not marked, or that has changed since"
+    )
     wait_s: int = Field(300, ge=10, le=3600, description="how long to wait for the guest, in seconds")
 
     @field_validator("memory_mib")
@@ -50,6 +54,8 @@ class CreateVm(GuestFields, Change):
         return value
 
     async def plan(self, facts: Facts) -> Plan:
+        if not self.unprepared:
+            await require_template(facts, self.template)
         wish = CopyWish(
             name=self.name,
             source=self.template,

@@ -16,6 +16,7 @@ from ceso_mcp.operation import Change
 from ceso_mcp.plan import Capture, Captures, Judge, Plan, Recheck, Step
 from ceso_mcp.recipes.judging import vim_cmd_worked
 from ceso_mcp.recipes.place import is_gone
+from ceso_mcp.recipes.templates import is_marked
 from ceso_mcp.shell import Captured, sh
 
 
@@ -65,7 +66,7 @@ class DeleteVm(Change):
                 ),
             ),
             touches=(f"VM {vm.name} ({vm.path})", *(f"disk {path}" for path in links)),
-            warnings=("This cannot be undone.",),
+            warnings=("This cannot be undone.", *_template_warning(vm)),
             before_after=((f"VM {vm.name}", "registered, off", "gone"),),
             outcome={
                 "vm": vm.name,
@@ -117,6 +118,12 @@ def _refuse_foreign(vm: Vm, links: list[DatastorePath], inventory: HostVms) -> N
                 code="disk_shared",
                 hint="detach it there first",
             )
+
+
+def _template_warning(vm: Vm) -> tuple[str, ...]:
+    if not is_marked(vm):
+        return ()
+    return ("It is a template: no VM can be made from it any more. Those made from it are their own.",)
 
 
 def _gone(vm: Vm) -> Judge:

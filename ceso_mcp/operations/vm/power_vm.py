@@ -15,6 +15,7 @@ from ceso_mcp.fields import ExistingVm
 from ceso_mcp.operation import Change
 from ceso_mcp.plan import Plan, Recheck, Step
 from ceso_mcp.recipes.judging import is_off, is_on, is_suspended, until_power, vim_cmd_worked
+from ceso_mcp.recipes.templates import refuse_running
 from ceso_mcp.shell import sh
 
 Action = Literal["on", "shutdown", "off", "reset", "suspend"]
@@ -40,7 +41,8 @@ class PowerVm(Change):
 
     `shutdown` asks the guest through its tools and waits; it is refused when the tools do not run.
     `off` and `reset` are what pulling the plug is: unsaved data of the guest is lost. The state is
-    read back afterwards, because a power command's own success proves nothing.
+    read back afterwards, because a power command's own success proves nothing. `on` and `reset` are
+    refused for a VM that is marked as a template.
     """
 
     title: ClassVar[str] = "Power a VM"
@@ -54,6 +56,8 @@ class PowerVm(Change):
     async def plan(self, facts: Facts) -> Plan:
         vm = (await facts.read(Inventory())).named(self.vm)
         self._refuse_if_there(vm.power)
+        if self.action in ("on", "reset"):
+            refuse_running(vm)
         if self.action == "shutdown" and not (await facts.read(GuestOf(vm.vmid))).tools_running:
             raise Refused(
                 f"the tools of {vm.name!r} do not run, so its guest cannot be asked to shut down",

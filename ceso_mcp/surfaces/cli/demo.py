@@ -66,9 +66,9 @@ async def _work(lab: Lab, directory: Path, console: Console) -> None:
         talk = Talk(client, console)
         _heading(console, "What is there")
         host = await talk.ask("discover")
-        names = ("host_name", "version", "build", "datastores", "portgroups", "template_candidates")
+        names = ("host_name", "version", "build", "datastores", "portgroups", "templates")
         render(console, {name: host[name] for name in names if name in host}, 2)
-        template, datastore = host["template_candidates"][0], host["datastores"][0]["name"]
+        template, datastore = host["templates"][0], host["datastores"][0]["name"]
 
         _heading(console, f"Create {VM} from the golden template")
         await talk.change(

@@ -8,7 +8,14 @@ import click
 
 from ceso_mcp import __version__
 from ceso_mcp.errors import CesoError, RepositoryFault, TokenFault
-from ceso_mcp.surfaces.cli import audit_commands, consent_commands, job_commands, lab_commands, serve_commands
+from ceso_mcp.surfaces.cli import (
+    audit_commands,
+    consent_commands,
+    job_commands,
+    lab_commands,
+    serve_commands,
+    template_commands,
+)
 from ceso_mcp.surfaces.cli.command import Noun, OperationCommand
 from ceso_mcp.surfaces.cli.failures import INTERRUPTED, JobFailed, tell_error
 from ceso_mcp.surfaces.cli.follow import StillRunning
@@ -82,7 +89,10 @@ def _leave(status: int) -> NoReturn:
 ceso = Root()
 click.version_option(__version__, prog_name="ceso")(ceso)
 for _noun, _help in NOUNS.items():
-    ceso.add_command(Noun(_noun, help=_help))
+    _group = Noun(_noun, help=_help)
+    if _noun == "template":
+        _group.add_command(template_commands.script)
+    ceso.add_command(_group)
 ceso.add_command(job_commands.jobs)
 ceso.add_command(consent_commands.confirm)
 ceso.add_command(consent_commands.approve)

@@ -15,6 +15,7 @@ OPERATIONS = Path(__file__).parents[2] / "operations"
 
 NOUNS: dict[str, str] = {
     "vm": "List, show, create, clone, power and delete virtual machines.",
+    "template": "Check, prepare and list golden templates.",
     "backup": "Back VMs up, list and check backups, restore from them.",
 }
 
@@ -56,6 +57,18 @@ TABLE: tuple[Row, ...] = (
     ),
     Row("vm", "power", "power_vm", ("vm", "action"), ("ceso --lab vm power web01 shutdown",)),
     Row("vm", "delete", "delete_vm", ("vm",), ("ceso --lab vm delete web01",)),
+    Row("template", "list", "list_templates", (), ("ceso --lab template list",)),
+    Row("template", "check", "check_template", ("vm",), ("ceso --lab template check ubuntu-24.04-golden",)),
+    Row(
+        "template", "unmark", "unmark_template", ("vm",), ("ceso --lab template unmark ubuntu-24.04-golden",)
+    ),
+    Row(
+        "template",
+        "prepare",
+        "prepare_template",
+        ("vm",),
+        ("ceso --lab template prepare ubuntu-24.04-golden",),
+    ),
     Row("backup", "create", "backup_vm", ("vm",), ("ceso --lab backup create ubuntu-24.04-golden",)),
     Row("backup", "list", "list_backups", (), ("ceso --lab backup list",)),
     Row("backup", "verify", "verify_backup", ("backup_id",), ("ceso --lab backup verify BACKUP",)),

@@ -47,7 +47,7 @@ class Known:
                 return self.see_backups([row["backup_id"] for row in answer["backups"]])
             case "discover":
                 self._see(
-                    templates=answer["template_candidates"],
+                    templates=[*answer["templates"], *answer["template_candidates"]],
                     datastores=[row["name"] for row in answer["datastores"]],
                     portgroups=[row["name"] for row in answer["portgroups"]],
                 )
