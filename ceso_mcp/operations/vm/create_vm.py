@@ -12,9 +12,10 @@ from ceso_mcp.operation import Change
 from ceso_mcp.plan import Plan
 from ceso_mcp.recipes.copying import CopyWish, plan_copy
 from ceso_mcp.recipes.guest_setup import GuestFields, SshKeys
+from ceso_mcp.recipes.proving import ProofFields
 
 
-class CreateVm(GuestFields, Change):
+class CreateVm(GuestFields, ProofFields, Change):
     """Create a VM from a golden Ubuntu template on the host, set up by cloud-init.
 
     The template (a VM that is off, with cloud-init and open-vm-tools inside) is copied on the host
@@ -54,6 +55,7 @@ class CreateVm(GuestFields, Change):
             name=self.name,
             source=self.template,
             guest=self,
+            proof=self,
             datastore=self.datastore,
             portgroup=self.portgroup,
             power_on=self.power_on,
