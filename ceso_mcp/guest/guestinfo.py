@@ -112,7 +112,7 @@ def was_read(vmx_get: Callable[[str], str | None]) -> bool:
 
 
 def static_addresses(document: Mapping[str, Any]) -> frozenset[IPv4Address | IPv6Address]:
-    """The addresses that a metadata document gives to cards, whoever wrote it; what is none is passed over."""
+    """The addresses that metadata of any author gives to cards; what is none is passed over."""
     found: set[IPv4Address | IPv6Address] = set()
     network = document.get("network")
     network = network if isinstance(network, Mapping) else {}

@@ -7,6 +7,7 @@ was there lies beside it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -18,9 +19,9 @@ from ceso_mcp.facts.inventory import Vm
 from ceso_mcp.plan import Captures, Judge, Recheck, Step, Undo
 from ceso_mcp.recipes.judging import vim_cmd_worked
 from ceso_mcp.recipes.place import is_gone
+from ceso_mcp.recipes.secret_keys import hiding
 from ceso_mcp.recipes.swapping import see_it_is_off
 from ceso_mcp.shell import Command, sh
-from ceso_mcp.text import Text
 
 UNITS: dict[str, tuple[int, ...]] = {
     "scsi": tuple(unit for unit in range(16) if unit != 7),
@@ -90,7 +91,7 @@ def change_vmx(vm: Vm, changed: Vmx, file_name: str, run_id: str) -> list[Step]:
         Step(
             "write the new configuration beside the VM's",
             sh("cat").to(new),
-            stdin=Text.of(changed.render()),
+            stdin=hiding(changed),
             undo=Undo((sh("rm", "-f", new),)),
             repeatable=True,
         ),
@@ -103,8 +104,8 @@ def change_vmx(vm: Vm, changed: Vmx, file_name: str, run_id: str) -> list[Step]:
         see_it_is_off(vm),
         Step(
             "see that its configuration is as it was",
-            sh("cat", kept),
-            judge=_is_still(vm.readable.render()),
+            sh("sha256sum", kept),
+            judge=_is_still(vm.readable.render().encode()),
             reads_only=True,
         ),
         Step(
@@ -124,10 +125,13 @@ def change_vmx(vm: Vm, changed: Vmx, file_name: str, run_id: str) -> list[Step]:
     ]
 
 
-def _is_still(text: str) -> Judge:
+def _is_still(data: bytes) -> Judge:
+    """Judge of `sha256sum`: the file is what the plan was made with. Its text, which may hold secrets, is
+    not printed."""
+    wanted = hashlib.sha256(data).hexdigest()
+
     def judge(reply: Reply, captures: Captures) -> None:
-        reply.require("reading the VM's configuration")
-        if reply.stdout != text:
+        if reply.require("reading the VM's configuration").partition(" ")[0] != wanted:
             raise StepFailed(
                 "the VM's configuration was changed meanwhile",
                 code="vmx_changed",
