@@ -120,9 +120,11 @@ def static_addresses(document: Mapping[str, Any]) -> frozenset[IPv4Address | IPv
         entries = network.get(kind)
         for entry in entries.values() if isinstance(entries, Mapping) else ():
             listed = entry.get("addresses") if isinstance(entry, Mapping) else None
-            for text in listed if isinstance(listed, list) else ():
-                with contextlib.suppress(ValueError):
-                    found.add(ipaddress.ip_interface(str(text)).ip)
+            for item in listed if isinstance(listed, list) else ():
+                # netplan also takes a mapping: an address and what is to be done about it.
+                for text in item if isinstance(item, Mapping) else [item]:
+                    with contextlib.suppress(ValueError):
+                        found.add(ipaddress.ip_interface(str(text)).ip)
     return frozenset(found)
 
 

@@ -27,7 +27,7 @@ from ceso_mcp.recipes.proving import metadata_of
 _MAC_KEYS = ("address", "addressType", "generatedAddress", "generatedAddressOffset", "checkMACAddress")
 
 SET_UP_ANEW = (
-    "To its guest the VM is a new instance: cloud-init makes the SSH host keys anew (known_hosts has to forget"
+    "To its guest the VM is a new instance: cloud-init makes the SSH host keys anew (known_hosts must forget"
     " the old ones), writes the network and the host name anew, and sets up users and keys again.",
     "Users, keys, files and the machine-id that are in the guest stay; user data that it was given before is"
     " not said again.",

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from ceso_mcp.captures import Outcome
 from ceso_mcp.errors import Refused
 from ceso_mcp.fact import Facts
 from ceso_mcp.facts.inventory import Inventory, Vm
@@ -81,7 +82,7 @@ class ReaddressVm(GuestFields, ProofFields, Change):
             outcome=self._outcome(vm, change, on=on, proves=proves),
         )
 
-    def _outcome(self, vm: Vm, change: Readdressed, *, on: bool, proves: bool) -> dict[str, object]:
+    def _outcome(self, vm: Vm, change: Readdressed, *, on: bool, proves: bool) -> Outcome:
         return {
             "vm": vm.name,
             "vmid": vm.vmid,
