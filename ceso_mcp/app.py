@@ -34,6 +34,7 @@ from ceso_mcp.preview import Preview, preview_of
 from ceso_mcp.redact import Redactor
 from ceso_mcp.repository_access import RepositoryAccess
 from ceso_mcp.run_desk import RunDesk
+from ceso_mcp.text import Secret
 
 __all__ = ["Ceso", "Consent", "parse_arguments"]
 
@@ -228,6 +229,10 @@ class Ceso:
         finally:
             if own:
                 await desk.close()
+        for step in plan.steps:
+            for part in step.stdin.parts if step.stdin is not None else ():
+                if isinstance(part, Secret):
+                    self.redactor.learn(part.value)
         if plan.destructive and not change.may_destroy:
             raise AssertionError(f"{change.operation_name()} destroys, but does not say that it may")
         return plan

@@ -40,6 +40,8 @@ from ceso_mcp.guest_desk import read_data_file
 from ceso_mcp.keeping_desk import KeepingDesk
 from ceso_mcp.plan import Here, Stream
 from ceso_mcp.ports import Feed, Sink
+from ceso_mcp.reach_desk import reach
+from ceso_mcp.recipes.proving import ReachGuest
 from ceso_mcp.recipes.recovery import CloseRun
 from ceso_mcp.repository_access import RepositoryAccess
 from ceso_mcp.run_desk import RunDesk
@@ -106,6 +108,8 @@ class RepositoryDesk:
         if isinstance(action, CloseRun):
             await self._runs.close(action)
             return {}
+        if isinstance(action, ReachGuest):
+            return await reach(action, captures)
         if isinstance(action, KeepingAction):
             return await asyncio.to_thread(self._keeping.perform, action, captures)
         return await asyncio.to_thread(self._perform, action)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ceso_mcp.audit import Actor, AuditLog, tail
@@ -126,6 +126,9 @@ class Execution:
         def report(percent: float | None, note: str) -> None:
             self._tell(number, step, percent, note)
 
+        if step.watch is not None:
+            seen = step.watch.command.filled(self._seen(step))
+            step = replace(step, watch=replace(step.watch, command=seen))
         if step.here is not None:
             self._learn(step, await self._desk.perform(step.here, self._seen(step)))
             return Reply(0, "")

@@ -14,6 +14,7 @@ _SHAPES = (
     re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]+", re.I),
     re.compile(r"(?i)\b(?:password|passwd|secret|token)\s*[=:]\s*\S+"),
     re.compile(r"\$(?:6|5|y|2[aby])\$[^\s:]{10,}"),
+    re.compile(r"(?i)\bguestinfo\.(?:user|vendor)data\"?\s*[=,]\s*(?:value\s*=\s*)?\"(?!---)[^\"]+\"?"),
     re.compile(r"(?i)\bBearer\s+[A-Za-z0-9._~+/=-]{8,}"),
 )
 HIDDEN = "‹hidden›"

@@ -36,7 +36,7 @@ FLOORS = [
         "known_repositories",
     },
     {"repository_access", "disk_streams"},
-    {"run_desk", "copy_desk", "keeping_desk", "extract_desk", "guest_desk", "undoing"},
+    {"run_desk", "copy_desk", "keeping_desk", "extract_desk", "guest_desk", "reach_desk", "undoing"},
     {"execute", "preview", "desk"},
     {"app"},
     {"worker"},

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import Literal
+from typing import Literal, get_args
 
 from ceso_mcp.errors import Unreadable
 from ceso_mcp.guest.identity import mac_address
 from ceso_mcp.guest.network import NicAddressing
 
-Kind = Literal["tools", "host_name", "nic", "address", "extra_address"]
+Kind = Literal["tools", "host_name", "nic", "elsewhere", "address", "dhcp", "extra_address", "former_address"]
+ORDER: tuple[Kind, ...] = get_args(Kind)
+"""From what explains the rest to what is explained by it: without tools nothing else can be right."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,14 @@ class Mismatch:
     kind: Kind
     text: str
     mac: str | None = None
+    address: IPv4Address | IPv6Address | None = None
 
 
 def mismatches(
-    hostname: str | None, nics: Sequence[tuple[str, NicAddressing]], reported: Reported
+    hostname: str | None,
+    nics: Sequence[tuple[str, NicAddressing]],
+    reported: Reported,
+    former: Collection[IPv4Address | IPv6Address] = (),
 ) -> list[Mismatch]:
     """What still differs from what was asked, in words; empty when all of it is there.
 
@@ -45,7 +51,8 @@ def mismatches(
     reports, and a short one by a full one that begins with it. A DHCP family is met by any address
     of that family that is not link-local. Further IPv6 addresses are no mismatch (link-local,
     temporary and advertised ones come and go); a further IPv4 address beside static ones is, as
-    `extra_address`: it is what a leftover configuration of the template looks like.
+    `extra_address`: it is what a leftover configuration of the template looks like. An address of
+    `former` must not be reported on any card.
     Raises `Unreadable` for a reported address that is none.
     """
     if not reported.tools_running:
@@ -60,7 +67,19 @@ def mismatches(
     }
     for mac, asked in nics:
         found += _nic_mismatches(mac_address(mac), asked, seen)
+    told = {(mismatch.mac, mismatch.address) for mismatch in found}
+    found += [
+        Mismatch("former_address", f"address {address} is still on MAC {mac}", mac, address)
+        for mac, there in seen.items()
+        for address in there
+        if address in former and (mac, address) not in told
+    ]
     return found
+
+
+def to_blame(found: Sequence[Mismatch]) -> Mismatch:
+    """The mismatch that explains the others best."""
+    return min(found, key=lambda mismatch: ORDER.index(mismatch.kind))
 
 
 def _nic_mismatches(
@@ -70,23 +89,28 @@ def _nic_mismatches(
     if mac not in seen:
         return [] if silent else [Mismatch("nic", f"MAC {mac} is not reported", mac)]
     there = seen[mac]
-    found = [
-        Mismatch("address", f"address {address.ip} missing on MAC {mac}", mac)
-        for address in asked.addresses
-        if address.ip not in there
-    ]
+    found = [_missing(address.ip, mac, seen) for address in asked.addresses if address.ip not in there]
     routable = [address for address in there if not address.is_link_local]
     for wanted, family, version in ((asked.dhcp4, "IPv4", 4), (asked.dhcp6, "IPv6", 6)):
         if wanted and not any(address.version == version for address in routable):
-            found.append(Mismatch("address", f"no {family} address by DHCP yet on MAC {mac}", mac))
+            found.append(Mismatch("dhcp", f"no {family} address by DHCP yet on MAC {mac}", mac))
     if asked.ipv4:
         own = {address.ip for address in asked.ipv4}
         found += [
-            Mismatch("extra_address", f"address {address} on MAC {mac} was not asked for", mac)
+            Mismatch("extra_address", f"address {address} on MAC {mac} was not asked for", mac, address)
             for address in routable
             if isinstance(address, IPv4Address) and address not in own
         ]
     return found
+
+
+def _missing(
+    address: IPv4Address | IPv6Address, mac: str, seen: Mapping[str, list[IPv4Address | IPv6Address]]
+) -> Mismatch:
+    other = next((card for card, there in seen.items() if address in there), None)
+    if other is None:
+        return Mismatch("address", f"address {address} missing on MAC {mac}", mac, address)
+    return Mismatch("elsewhere", f"address {address} is on MAC {other}, asked on MAC {mac}", mac, address)
 
 
 def _same_host(asked: str, reported: str | None) -> bool:

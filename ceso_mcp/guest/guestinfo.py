@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
+import ipaddress
 import json
 import zlib
 from collections.abc import Callable, Mapping
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, NamedTuple
 
 from ceso_mcp.errors import Refused, Unreadable
@@ -18,6 +21,9 @@ GZIP_FROM_BYTES = 1024
 WARN_ABOVE_BYTES = 32 * 1024
 REFUSE_FROM_BYTES = 64 * 1024
 _DECODED_MAX_BYTES = 4 * 1024 * 1024
+
+REDACTED = "---"
+"""What the guest writes over a document that it has read; to cloud-init it counts as not set (§3)."""
 
 METADATA_KEYS = ("guestinfo.metadata", "guestinfo.metadata.encoding")
 """Stay for the VM's whole life (fact sheet cloud-init §1, rule 2)."""
@@ -32,6 +38,7 @@ SECRET_KEYS = (
 
 MAY_BE_SECRET = {"guestinfo.userdata": "user data", "guestinfo.vendordata": "vendor data"}
 """Of these, the keys whose values are not to be shown when their author is not known, and what to show."""
+SECRET_DOCUMENTS = ("userdata", "vendordata")
 
 REPORTED_KEYS = (
     "guestinfo.local-ipv4",
@@ -85,6 +92,44 @@ def guestinfo(
     return Guestinfo(values, warnings)
 
 
+def secrets_pending(vmx_get: Callable[[str], str | None]) -> tuple[str, ...]:
+    """Which documents that may hold secrets are still readable in a `.vmx`.
+
+    The guest overwrites one with `---` right after reading it (fact sheet cloud-init §8). While a VM
+    runs its file may lag behind; from the power-off on it tells what is true.
+    """
+    return tuple(
+        name
+        for name in SECRET_DOCUMENTS
+        if (vmx_get(f"guestinfo.{name}") or "").strip() not in ("", REDACTED)
+    )
+
+
+def was_read(vmx_get: Callable[[str], str | None]) -> bool:
+    """Whether a guest has told something about itself since these documents were written.
+
+    cloud-init does so only after it has read them (§3), and whoever writes new documents drops what was told.
+    """
+    return any((vmx_get(key) or "").strip() for key in REPORTED_KEYS)
+
+
+def static_addresses(document: Mapping[str, Any]) -> frozenset[IPv4Address | IPv6Address]:
+    """The addresses that metadata of any author gives to cards; what is none is passed over."""
+    found: set[IPv4Address | IPv6Address] = set()
+    network = document.get("network")
+    network = network if isinstance(network, Mapping) else {}
+    for kind in ("ethernets", "vlans", "bonds", "bridges"):
+        entries = network.get(kind)
+        for entry in entries.values() if isinstance(entries, Mapping) else ():
+            listed = entry.get("addresses") if isinstance(entry, Mapping) else None
+            for item in listed if isinstance(listed, list) else ():
+                # netplan also takes a mapping: an address and what is to be done about it.
+                for text in item if isinstance(item, Mapping) else [item]:
+                    with contextlib.suppress(ValueError):
+                        found.add(ipaddress.ip_interface(str(text)).ip)
+    return frozenset(found)
+
+
 def decode_guestinfo(vmx_get: Callable[[str], str | None]) -> dict[str, Any]:
     """The metadata of a VM as its guest reads it; `{}` if there is none.
 
@@ -94,7 +139,7 @@ def decode_guestinfo(vmx_get: Callable[[str], str | None]) -> dict[str, Any]:
     accepts YAML there, which ceso never writes and does not read.
     """
     text = (vmx_get("guestinfo.metadata") or "").strip()
-    if text in ("", "---"):
+    if text in ("", REDACTED):
         return {}
     document = _json_object(
         _decode(text, vmx_get("guestinfo.metadata.encoding"), "guestinfo.metadata"), "guestinfo.metadata"

@@ -7,35 +7,37 @@ from typing import Any
 
 from ceso_mcp.errors import Unreadable
 from ceso_mcp.esxi.dump import Ref, parse_object
-from ceso_mcp.esxi.guest import parse_guest
 from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.esxi.power import PowerState
 from ceso_mcp.esxi.registervm import parse_registervm
 from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.fact import Reply
 from ceso_mcp.guest.guestinfo import MAY_BE_SECRET
-from ceso_mcp.plan import Capture, Captures, NotYet, Recheck, Step, Undo, Until
-from ceso_mcp.recipes.guest_setup import Expectation, NewIdentity
-from ceso_mcp.recipes.judging import HOSTD_DOWN, is_on, no_answer, until_power, vim_cmd_worked
+from ceso_mcp.plan import Capture, Captures, Recheck, Step, Undo
+from ceso_mcp.recipes.guest_setup import NewIdentity
+from ceso_mcp.recipes.judging import is_on, until_power, vim_cmd_worked
 from ceso_mcp.recipes.place import Place
+from ceso_mcp.recipes.proving import ADDRESS, REACHED, ProofFields, prove
+from ceso_mcp.recipes.questions import cancel_question, watch_for_question
 from ceso_mcp.shell import Captured, sh
 
 VMID = Captured("vmid", number=True)
-ADDRESS = Captured("address")
 
 
-def bring_up(place: Place, vmx: Vmx, identity: NewIdentity, *, on: bool, wait_s: float) -> list[Step]:
+def bring_up(
+    place: Place, vmx: Vmx, identity: NewIdentity, *, on: bool, wait_s: float, proof: ProofFields
+) -> list[Step]:
     """Everything from finished disks to a VM that is registered and, if `on`, answers as asked."""
     steps = [write_vmx(place, vmx, identity.hidden), register(place.vmx)]
     if on:
         steps += power_on()
     steps.append(place.hand_over())
     if on and identity.macs:
-        steps.append(wait_for_guest(identity.expectation, wait_s))
+        steps += prove(identity.expectation, wait_s, proof, VMID)
     return steps
 
 
-def outcome(place: Place, identity: NewIdentity, *, on: bool) -> dict[str, Any]:
+def outcome(place: Place, identity: NewIdentity, *, on: bool, proof: ProofFields) -> dict[str, Any]:
     """What a plan that makes a VM answers in the end."""
     return {
         "vm": place.name,
@@ -47,6 +49,7 @@ def outcome(place: Place, identity: NewIdentity, *, on: bool) -> dict[str, Any]:
         "macs": tuple(identity.macs.values()),
         "power": "on" if on else "off",
         "address": ADDRESS if on and identity.macs else None,
+        **({"reached": REACHED} if on and identity.macs and proof.reach else {}),
     }
 
 
@@ -96,23 +99,20 @@ def unregistered(reply: Reply, captures: Captures) -> None:
     vim_cmd_worked(reply, captures)
 
 
-def power_on(timeout_s: float = 120) -> list[Step]:
-    """Power on and see that it is on."""
+def power_on(vm: Captured | int = VMID, timeout_s: float = 120) -> list[Step]:
+    """Power on and see that it is on. A question ends it at once, is cancelled, and the plan is undone."""
+    state = sh("vim-cmd", "vmsvc/power.getstate", vm)
     return [
         Step(
             "power on",
-            sh("vim-cmd", "vmsvc/power.on", VMID),
+            sh("vim-cmd", "vmsvc/power.on", vm),
             judge=vim_cmd_worked,
-            recheck=Recheck(sh("vim-cmd", "vmsvc/power.getstate", VMID), is_on),
-            undo=Undo((sh("vim-cmd", "vmsvc/power.off", VMID),), done=powered_off),
+            recheck=Recheck(state, is_on),
+            undo=Undo((cancel_question(vm), sh("vim-cmd", "vmsvc/power.off", vm)), done=powered_off),
+            watch=watch_for_question(vm),
             timeout_s=timeout_s,
         ),
-        Step(
-            "see that it is on",
-            sh("vim-cmd", "vmsvc/power.getstate", VMID),
-            until=until_power(PowerState.ON, 60),
-            reads_only=True,
-        ),
+        Step("see that it is on", state, until=until_power(PowerState.ON, 60), reads_only=True),
     ]
 
 
@@ -120,24 +120,3 @@ def powered_off(reply: Reply, captures: Captures) -> None:
     if "InvalidPowerState" in reply.output or "vim.fault.NotFound" in reply.output:
         return
     vim_cmd_worked(reply, captures)
-
-
-def wait_for_guest(expectation: Expectation, timeout_s: float) -> Step:
-    """Wait until the guest reports what was asked for; its failure keeps the VM."""
-
-    def done(reply: Reply) -> str | NotYet:
-        if no_answer(reply):
-            return NotYet(HOSTD_DOWN)
-        info = parse_guest(reply.require("asking for the guest"))
-        reasons = expectation.missing(info)
-        if reasons:
-            return NotYet("; ".join(reasons))
-        return expectation.address(info) or ""
-
-    return Step(
-        "wait until the guest reports its name and address",
-        sh("vim-cmd", "vmsvc/get.guest", VMID),
-        until=Until("address", done, expectation.words(), timeout_s, every_s=2.0),
-        reads_only=True,
-        keep_on_failure=True,
-    )

@@ -18,6 +18,7 @@ from ceso_mcp.recipes.disks import copy_disk, grow_disk
 from ceso_mcp.recipes.guest_setup import GuestFields, new_identity
 from ceso_mcp.recipes.nics import Cards, cards_for, portgroup_rows, vlan_warnings
 from ceso_mcp.recipes.place import Place, choose_place, portgroup_problem
+from ceso_mcp.recipes.proving import ProofFields, refuse_taken
 from ceso_mcp.recipes.reborn import Rebirth, reborn, refuse_uncopyable
 from ceso_mcp.recipes.user_data import read_own_data
 from ceso_mcp.shell import sh
@@ -30,6 +31,7 @@ class CopyWish:
     name: str
     source: str
     guest: GuestFields
+    proof: ProofFields
     datastore: str | None
     portgroup: str | None
     power_on: bool
@@ -55,6 +57,7 @@ async def plan_copy(facts: Facts, wish: CopyWish, title: str) -> Plan:
     identity = new_identity(
         wish.guest, wish.name, cards.numbers, facts.fixed.seed, taken_macs(inventory), own
     )
+    same_name = await refuse_taken(facts, wish.proof, identity.expectation, inventory)
     targets = {d.node: place.disk(i) for i, d in enumerate(source.readable.disks())}
     nvram = await nvram_of(facts, source)
     vmx, left_out = reborn(
@@ -85,17 +88,17 @@ async def plan_copy(facts: Facts, wish: CopyWish, title: str) -> Plan:
                 repeatable=True,
             )
         )
-    steps += bring_up(place, vmx, identity, on=wish.power_on, wait_s=wish.wait_s)
+    steps += bring_up(place, vmx, identity, on=wish.power_on, wait_s=wish.wait_s, proof=wish.proof)
     rows = [(f"VM {wish.name}", "absent", f"in {place.folder}"), *identity.rows()]
     rows += _hardware_rows(wish, source) + portgroup_rows(source.readable, cards)
     return Plan(
         title=title,
         steps=tuple(steps),
         touches=(f"VM {wish.name} (new)", f"folder {place.folder} (new)"),
-        warnings=(*identity.warnings, *notes, *left_out),
+        warnings=(*identity.warnings, *same_name, *notes, *left_out),
         before_after=tuple(rows),
         estimate=place.estimate(size),
-        outcome=outcome(place, identity, on=wish.power_on),
+        outcome=outcome(place, identity, on=wish.power_on, proof=wish.proof),
     )
 
 

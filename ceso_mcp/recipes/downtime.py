@@ -10,6 +10,7 @@ from ceso_mcp.facts.guest import GuestOf
 from ceso_mcp.facts.inventory import Vm
 from ceso_mcp.plan import Capture, Captures, Recheck, Step, Undo
 from ceso_mcp.recipes.judging import is_off, is_on, until_power, vim_cmd_worked
+from ceso_mcp.recipes.questions import watch_for_question
 from ceso_mcp.shell import Captured, Command, sh
 
 SHUTDOWN_TIMEOUT_S = 600.0
@@ -62,6 +63,7 @@ def power_on_again(vm: Vm) -> list[Step]:
             _on(vm),
             judge=vim_cmd_worked,
             recheck=Recheck(_state(vm), is_on),
+            watch=watch_for_question(vm.vmid),
             timeout_s=120,
         ),
         Step(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
 
 from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.guest import GuestInfo
 from ceso_mcp.guest.cloudinit import GuestNic, GuestVlan, guestinfo, metadata
-from ceso_mcp.guest.expectation import Reported, mismatches
+from ceso_mcp.guest.expectation import Mismatch, Reported, mismatches
 from ceso_mcp.guest.identity import bios_uuid, instance_id, static_mac
 from ceso_mcp.guest.names import default_hostname
 from ceso_mcp.guest.network import NicAddressing
@@ -27,18 +28,24 @@ class Expectation:
     hostname: str
     nics: tuple[tuple[str, NicAddressing], ...]
 
-    def missing(self, info: GuestInfo) -> list[str]:
-        """What is not as asked yet, in words; empty when all is."""
-        return [
-            m.text for m in mismatches(self.hostname, self.nics, reported(info)) if m.kind != "extra_address"
-        ]
+    former: frozenset[IPv4Address | IPv6Address] = frozenset()
+    """Addresses that it must not have any more."""
+
+    def mismatches(self, report: Reported) -> list[Mismatch]:
+        """What is not as asked yet; empty when all is."""
+        return mismatches(self.hostname, self.nics, report, self.former)
+
+    def static(self) -> frozenset[IPv4Address | IPv6Address]:
+        """The addresses that were given, not left to DHCP."""
+        return frozenset(address.ip for _, asked in self.nics for address in asked.addresses)
+
+    def address_asked(self) -> str | None:
+        """The first address that was given, if any was."""
+        return next((str(address.ip) for _, asked in self.nics for address in asked.addresses), None)
 
     def address(self, info: GuestInfo) -> str | None:
         """The address to reach it by: the one asked for, else the first the guest reports."""
-        for _, asked in self.nics:
-            for address in asked.addresses:
-                return str(address.ip)
-        return info.ip_address
+        return self.address_asked() or info.ip_address
 
     def words(self) -> str:
         wanted = [str(a.ip) for _, asked in self.nics for a in asked.addresses]

@@ -26,6 +26,7 @@ from ceso_mcp.recipes.copying import nvram_of
 from ceso_mcp.recipes.downtime import power_on_again, shut_down
 from ceso_mcp.recipes.reading import Reading, TemporaryCopy, directly, readings_of
 from ceso_mcp.recipes.room import watched
+from ceso_mcp.recipes.secret_keys import read_without_secrets, secret_keys_in
 from ceso_mcp.recipes.snapshots import drop_snapshot, take_snapshot
 from ceso_mcp.recipes.transfer import note_times, read_file, unchanged
 from ceso_mcp.shell import Captured
@@ -34,6 +35,8 @@ How = Literal["auto", "hot", "restart", "cold"]
 DELTA_SHARE = 0.15
 DELTA_BYTES = 1 << 30
 """What may be written to a running VM's snapshot while it is there: a guess, with room to spare."""
+
+_NOT_KEPT = "User data and vendor data of the guest, which may hold secrets, are left out of the kept .vmx."
 
 
 class BackupVm(Change):
@@ -93,7 +96,7 @@ class BackupVm(Change):
         nvram = await nvram_of(facts, vm)
         begin = Step("begin the backup", here=BeginBackup(backup_id, state.path, state.recipients))
         files = [
-            read_file(vm.path, "vm.vmx", "read the configuration"),
+            read_without_secrets(vm),
             *([read_file(nvram, "vm.nvram", "read the firmware's settings")] if nvram is not None else []),
         ]
         if live:
@@ -123,6 +126,7 @@ class BackupVm(Change):
             ),
             warnings=(
                 *(f"Not included: {what}: {why}." for what, why in missing),
+                *((_NOT_KEPT,) if secret_keys_in(vm.readable) else ()),
                 *(() if state.encrypted else ("The repository is not encrypted.",)),
                 *(
                     ()

@@ -9,13 +9,14 @@ from pydantic import Field
 
 from ceso_mcp.backup.actions import FileFrom
 from ceso_mcp.backup.names import vm_id
-from ceso_mcp.errors import Refused
+from ceso_mcp.errors import Refused, Unreadable
 from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.fact import Facts
 from ceso_mcp.facts.backups import BackupFile, Manifest
 from ceso_mcp.facts.inventory import HostVms, Inventory, Vm
 from ceso_mcp.facts.storage import Datastores, Exists, HasProgram
 from ceso_mcp.fields import BackupName, ExistingVm, HardwareVersion
+from ceso_mcp.guest.guestinfo import SECRET_KEYS, decode_guestinfo, secrets_pending
 from ceso_mcp.operation import Change
 from ceso_mcp.plan import Plan
 from ceso_mcp.recipes.bring_up import VMID, power_on, register, write_vmx
@@ -78,14 +79,16 @@ class RestoreInPlace(Change):
         location = vm.readable.get("uuid.location")
         if location:  # where the VM was when it got its UUID; another place makes the host ask
             changes["uuid.location"] = location
+        changes |= _not_read_yet(vm, source)
         changes |= {f"{d.node}.fileName": staging.disk(i).name for i, d in enumerate(manifest.disks)}
         if any(file.name == "vm.nvram" for file in manifest.files):
             why = "restore the firmware's settings"
             steps.append(write_file(FileFrom(self.backup_id, "vm.nvram"), staging.nvram, why))
             changes["nvram"] = staging.nvram.name
         dropped = [key for key in source.keys() if _OF_A_RUN.fullmatch(key)]  # noqa: SIM118
+        restored = source.without(dropped).with_set(changes)
         steps += [
-            write_vmx(staging, source.without(dropped).with_set(changes)),
+            write_vmx(staging, restored),
             *swap(vm, staging.folder, aside),
             register(final.vmx),
             *(power_on() if self.power_on else ()),
@@ -98,6 +101,7 @@ class RestoreInPlace(Change):
             touches=(f"VM {vm.name}", f"folder {vm.folder}", f"folder {aside} (new)"),
             warnings=(
                 f"What the VM is now is kept in {aside}; settle_restore removes it or puts it back.",
+                *(_unread(vm, source)),
                 *left_out,
                 *(f"The disk {node} is not in the backup and is left out." for node in lost),
                 *(f"The disk {path} stays where it is; the VM will not use it." for path in outside),
@@ -149,3 +153,30 @@ class RestoreInPlace(Change):
         if await facts.read(Exists(folder)):
             raise Refused(f"{folder} exists already", code="folder_exists")
         return Place(vm.name, vm.path.name.removesuffix(".vmx"), volume, folder, run_id)
+
+
+def _not_read_yet(vm: Vm, source: Vmx) -> dict[str, str]:
+    """Documents that the VM's guest has not read yet, which a backup does not hold: the VM keeps them.
+
+    Only if the backup is of the same instance: to another one they were never said.
+    """
+    now = vm.readable
+    if not secrets_pending(now.get) or _instance(now) is None or _instance(now) != _instance(source):
+        return {}
+    return {key: value for key in SECRET_KEYS if (value := now.get(key)) is not None}
+
+
+def _unread(vm: Vm, source: Vmx) -> list[str]:
+    if not secrets_pending(vm.readable.get) or _not_read_yet(vm, source):
+        return []
+    return [
+        "User data that the guest has not read yet is not part of a backup: the VM starts without it;"
+        " readdress_vm can give it keys anew."
+    ]
+
+
+def _instance(vmx: Vmx) -> object:
+    try:
+        return decode_guestinfo(vmx.get).get("instance-id")
+    except Unreadable:
+        return None

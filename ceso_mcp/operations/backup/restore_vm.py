@@ -23,13 +23,14 @@ from ceso_mcp.recipes.fitting import fitted, without_lost_networks
 from ceso_mcp.recipes.guest_setup import GuestFields, new_identity
 from ceso_mcp.recipes.nics import Cards, cards_for, vlan_warnings
 from ceso_mcp.recipes.place import choose_place, portgroup_problem
+from ceso_mcp.recipes.proving import ProofFields, refuse_taken
 from ceso_mcp.recipes.reborn import Rebirth, reborn
 from ceso_mcp.recipes.restoring import restore_disk, without_lost_disks
 from ceso_mcp.recipes.transfer import write_file
 from ceso_mcp.recipes.user_data import read_own_data
 
 
-class RestoreVm(GuestFields, Change):
+class RestoreVm(GuestFields, ProofFields, Change):
     """Restore a backup as a new VM beside whatever is there, with an identity of its own.
 
     Disks are made thin, only blocks that are not zero are written, and each block is read back on
@@ -72,6 +73,7 @@ class RestoreVm(GuestFields, Change):
         source, lonely = await without_lost_networks(facts, source, portgroups)
         notes += vlan_warnings(source, cards, self.vlans, await facts.read(Portgroups()))
         identity = new_identity(self, self.name, cards.numbers, facts.fixed.seed, taken_macs(inventory), own)
+        same_name = await refuse_taken(facts, self, identity.expectation, inventory)
         targets = {disk.index: place.disk(i) for i, disk in enumerate(manifest.disks)}
         has_nvram = any(file.name == "vm.nvram" for file in manifest.files)
         vmx, dropped = reborn(
@@ -97,7 +99,7 @@ class RestoreVm(GuestFields, Change):
                     FileFrom(self.backup_id, "vm.nvram"), place.nvram, "restore the firmware's settings"
                 )
             )
-        steps += bring_up(place, vmx, identity, on=self.power_on, wait_s=self.wait_s)
+        steps += bring_up(place, vmx, identity, on=self.power_on, wait_s=self.wait_s, proof=self)
         return Plan(
             title=f"restore {manifest.vm.name} of {manifest.created:%Y-%m-%d %H:%M} UTC as VM {self.name}",
             steps=tuple(steps),
@@ -105,6 +107,7 @@ class RestoreVm(GuestFields, Change):
             warnings=(
                 *identity.warnings,
                 *notes,
+                *same_name,
                 *left_out,
                 *(f"The disk {node} is not in the backup and is left out." for node in lost),
                 *(f"Not in the backup: {item.what}: {item.why}." for item in manifest.not_included),
@@ -112,7 +115,7 @@ class RestoreVm(GuestFields, Change):
             before_after=((f"VM {self.name}", "absent", f"in {place.folder}"), *identity.rows()),
             estimate=place.estimate(size),
             outcome={
-                **outcome(place, identity, on=self.power_on),
+                **outcome(place, identity, on=self.power_on, proof=self),
                 "backup_id": self.backup_id,
                 "compared": True,
                 "left_out": left_out,

@@ -12,9 +12,10 @@ from ceso_mcp.operation import Change
 from ceso_mcp.plan import Plan
 from ceso_mcp.recipes.copying import CopyWish, plan_copy
 from ceso_mcp.recipes.guest_setup import GuestFields
+from ceso_mcp.recipes.proving import ProofFields
 
 
-class CloneVm(GuestFields, Change):
+class CloneVm(GuestFields, ProofFields, Change):
     """Make a full, independent copy of a VM that is off, with an identity of its own.
 
     Hardware and disk contents are kept; snapshots are flattened in the copy and stay in the source.
@@ -40,6 +41,7 @@ class CloneVm(GuestFields, Change):
             name=self.name,
             source=self.source,
             guest=self,
+            proof=self,
             datastore=self.datastore,
             portgroup=self.portgroup,
             power_on=self.power_on,

@@ -12,10 +12,11 @@ from ceso_mcp.operation import Change
 from ceso_mcp.plan import Plan
 from ceso_mcp.recipes.copying import CopyWish, plan_copy
 from ceso_mcp.recipes.guest_setup import GuestFields, SshKeys
+from ceso_mcp.recipes.proving import ProofFields
 from ceso_mcp.recipes.templates import require_template
 
 
-class CreateVm(GuestFields, Change):
+class CreateVm(GuestFields, ProofFields, Change):
     """Create a VM from a golden Ubuntu template on the host, set up by cloud-init.
 
     The template (a VM that prepare_template has looked into and marked) is copied on the host
@@ -60,6 +61,7 @@ class CreateVm(GuestFields, Change):
             name=self.name,
             source=self.template,
             guest=self,
+            proof=self,
             datastore=self.datastore,
             portgroup=self.portgroup,
             power_on=self.power_on,

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from ceso_mcp.fact import Facts
 from ceso_mcp.facts.inventory import Inventory, Vm
+from ceso_mcp.guest.guestinfo import secrets_pending
 from ceso_mcp.operation import Answer, Query
 
 
@@ -23,6 +24,9 @@ class VmRow(Answer):
     guest_os: str
     datastore: str
     path: str = Field(description="where its .vmx lies")
+    secrets_pending: bool = Field(
+        description="user data or vendor data that may hold secrets can still be read in its .vmx"
+    )
     problem: str = Field("", description="why its .vmx could not be read, if so")
 
 
@@ -82,5 +86,6 @@ def _row(vm: Vm) -> VmRow:
         guest_os=(vmx.get("guestOS") or "") if vmx else "",
         datastore=vm.path.datastore,
         path=str(vm.path),
+        secrets_pending=vmx is not None and bool(secrets_pending(vmx.get)),
         problem=vm.problem,
     )

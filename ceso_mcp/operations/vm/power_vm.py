@@ -10,11 +10,14 @@ from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.power import PowerState
 from ceso_mcp.fact import Facts
 from ceso_mcp.facts.guest import GuestOf
-from ceso_mcp.facts.inventory import Inventory
+from ceso_mcp.facts.inventory import Inventory, Vm
 from ceso_mcp.fields import ExistingVm
 from ceso_mcp.operation import Change
-from ceso_mcp.plan import Plan, Recheck, Step
+from ceso_mcp.plan import Plan, Recheck, Step, Undo
+from ceso_mcp.recipes.bring_up import powered_off
 from ceso_mcp.recipes.judging import is_off, is_on, is_suspended, until_power, vim_cmd_worked
+from ceso_mcp.recipes.questions import cancel_question, watch_for_question
+from ceso_mcp.recipes.secret_keys import scrub_after_power_off, secret_keys_in
 from ceso_mcp.recipes.templates import refuse_running
 from ceso_mcp.shell import sh
 
@@ -41,8 +44,9 @@ class PowerVm(Change):
 
     `shutdown` asks the guest through its tools and waits; it is refused when the tools do not run.
     `off` and `reset` are what pulling the plug is: unsaved data of the guest is lost. The state is
-    read back afterwards, because a power command's own success proves nothing. `on` and `reset` are
-    refused for a VM that is marked as a template.
+    read back afterwards, because a power command's own success proves nothing. A VM that asks something
+    before it starts stays off, and the question is told. When a VM goes off, user data that its guest has
+    read and overwritten is taken out of its .vmx.
     """
 
     title: ClassVar[str] = "Power a VM"
@@ -65,6 +69,7 @@ class PowerVm(Change):
                 hint="shut it down from inside, or use action `off` and accept what that loses",
             )
         state = _ENDS[self.action]
+        scrub = self._scrub(vm, facts.fixed.run_id)
         verb = {"shutdown": "shutdown"}.get(self.action, self.action)
         return Plan(
             title=f"{_SAYS[self.action]}: {vm.name}",
@@ -74,6 +79,8 @@ class PowerVm(Change):
                     sh("vim-cmd", f"vmsvc/power.{verb}", vm.vmid),
                     judge=vim_cmd_worked,
                     recheck=self._recheck(vm.vmid),
+                    undo=self._undo(vm),
+                    watch=watch_for_question(vm.vmid) if self.action == "on" else None,
                     completes=True,
                     destroys=self.action in ("off", "reset"),
                     timeout_s=max(120.0, self.timeout_s),
@@ -85,14 +92,34 @@ class PowerVm(Change):
                     reads_only=True,
                     keep_on_failure=True,
                 ),
+                *scrub,
             ),
-            touches=(f"power of VM {vm.name} ({vm.path})",),
+            touches=(
+                f"power of VM {vm.name} ({vm.path})",
+                *((f"configuration of VM {vm.name}",) if scrub else ()),
+            ),
             warnings=("Data that the guest has not written is lost.",)
             if self.action in ("off", "reset")
             else (),
-            before_after=(("power", vm.power, state.value),),
+            before_after=(
+                ("power", vm.power, state.value),
+                *((("user data in the .vmx", "there", "gone, if the guest has read it"),) if scrub else ()),
+            ),
             outcome={"vm": vm.name, "vmid": vm.vmid, "power": state.value},
         )
+
+    def _scrub(self, vm: Vm, run_id: str) -> list[Step]:
+        """What goes off has written its .vmx: what the guest has overwritten in it can be taken out."""
+        if self.action not in ("shutdown", "off") or vm.vmx is None or not secret_keys_in(vm.vmx):
+            return []
+        return scrub_after_power_off(vm, run_id)
+
+    def _undo(self, vm: Vm) -> Undo | None:
+        """A question is not left hanging. A suspended VM would lose its memory by being switched off."""
+        if self.action != "on":
+            return None
+        off = sh("vim-cmd", "vmsvc/power.off", vm.vmid)
+        return Undo((cancel_question(vm.vmid), *((off,) if vm.power == "off" else ())), done=powered_off)
 
     def _recheck(self, vmid: int) -> Recheck | None:
         """The state tells whether it happened; for a reset nothing does."""

@@ -12,6 +12,7 @@ from ceso_mcp.facts.guest import GuestOf, SnapshotTree
 from ceso_mcp.facts.inventory import Inventory, Vm
 from ceso_mcp.facts.storage import DiskAt
 from ceso_mcp.fields import ExistingVm
+from ceso_mcp.guest.guestinfo import secrets_pending
 from ceso_mcp.operation import Answer, Query
 
 
@@ -59,6 +60,9 @@ class VmDetails(Answer):
     tools_running: bool
     host_name: str | None
     ip_address: str | None
+    secrets_pending: bool = Field(
+        description="user data or vendor data that may hold secrets can still be read in its .vmx"
+    )
 
 
 class ShowVm(Query):
@@ -106,6 +110,7 @@ class ShowVm(Query):
             tools_running=guest.tools_running,
             host_name=guest.host_name,
             ip_address=guest.ip_address,
+            secrets_pending=bool(secrets_pending(vmx.get)),
         )
 
 

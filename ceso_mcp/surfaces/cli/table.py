@@ -14,8 +14,8 @@ from pathlib import Path
 OPERATIONS = Path(__file__).parents[2] / "operations"
 
 NOUNS: dict[str, str] = {
-    "vm": "List, show, create, clone, power and delete virtual machines.",
     "template": "Check, prepare and list golden templates.",
+    "vm": "List, show, create, clone, readdress, power and delete virtual machines.",
     "backup": "Back VMs up, list and check backups, restore from them.",
 }
 
@@ -56,6 +56,20 @@ TABLE: tuple[Row, ...] = (
         ("ceso --lab vm clone ubuntu-24.04-golden web02 --power-on",),
     ),
     Row("vm", "power", "power_vm", ("vm", "action"), ("ceso --lab vm power web01 shutdown",)),
+    Row(
+        "vm",
+        "readdress",
+        "readdress_vm",
+        ("vm",),
+        ("ceso --lab vm readdress web02 --ipv4 192.0.2.44/24 --restart",),
+    ),
+    Row(
+        "vm",
+        "scrub",
+        "scrub_guestinfo",
+        ("vm",),
+        ("ceso --lab vm scrub ubuntu-24.04-golden",),
+    ),
     Row("vm", "delete", "delete_vm", ("vm",), ("ceso --lab vm delete web01",)),
     Row("template", "list", "list_templates", (), ("ceso --lab template list",)),
     Row("template", "check", "check_template", ("vm",), ("ceso --lab template check ubuntu-24.04-golden",)),

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import ipaddress
+
 import pytest
 
 from ceso_mcp.errors import Unreadable
-from ceso_mcp.guest.expectation import Mismatch, Reported, mismatches
+from ceso_mcp.guest.expectation import Kind, Mismatch, Reported, mismatches, to_blame
 from ceso_mcp.guest.network import NicAddressing
 
 MAC = "00:50:56:01:02:03"
@@ -102,3 +104,42 @@ def test_the_guests_own_words_are_shown_harmlessly() -> None:
 def test_an_address_that_is_none_is_unreadable() -> None:
     with pytest.raises(Unreadable):
         _reasons(DHCP, "192.0.2")
+
+
+OTHER = "00:50:56:01:02:04"
+
+
+def _blamed(reported: Reported, former: tuple[str, ...] = ()) -> Kind:
+    """What is blamed when the first card was to have two addresses and the second one a lease."""
+    gone = [ipaddress.ip_address(text) for text in former]
+    found = mismatches("web01", [(MAC, STATIC), (OTHER, DHCP)], reported, gone)
+    return to_blame(found).kind
+
+
+ALL = {MAC: ["192.0.2.10", "2001:db8::10"], OTHER: ["203.0.113.5"]}
+
+
+@pytest.mark.parametrize(
+    ("reported", "kind"),
+    [
+        (Reported(False, None, {}), "tools"),
+        (Reported(True, None, {}), "host_name"),
+        (Reported(True, "ubuntu", {MAC: ["192.0.2.77"], OTHER: []}), "host_name"),
+        (Reported(True, "web01", {OTHER: ["203.0.113.5"]}), "nic"),
+        (Reported(True, "web01", {MAC: ["fe80::1"], OTHER: ["192.0.2.10", "2001:db8::10"]}), "elsewhere"),
+        (Reported(True, "web01", ALL | {MAC: ["192.0.2.10", "fe80::1"]}), "address"),
+        (Reported(True, "web01", ALL | {OTHER: ["169.254.3.4", "fe80::1"]}), "dhcp"),
+        (Reported(True, "web01", ALL | {MAC: [*ALL[MAC], "192.0.2.77"]}), "extra_address"),
+    ],
+)
+def test_what_explains_the_rest_is_blamed(reported: Reported, kind: Kind) -> None:
+    assert _blamed(reported) == kind
+
+
+def test_a_former_address_must_be_gone_from_every_card() -> None:
+    reported = Reported(True, "web01", ALL | {OTHER: ["203.0.113.5", "2001:db8::9"]})
+    assert _blamed(reported, ("2001:db8::9",)) == "former_address"
+    clean = [(MAC, STATIC), (OTHER, DHCP)]
+    assert (
+        mismatches("web01", clean, Reported(True, "web01", ALL), [ipaddress.ip_address("2001:db8::9")]) == []
+    )

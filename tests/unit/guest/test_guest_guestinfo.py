@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ceso_mcp.errors import Refused, Unreadable
 from ceso_mcp.guest.cloudinit import GuestNic, decode_guestinfo, guestinfo, metadata
+from ceso_mcp.guest.guestinfo import secrets_pending, static_addresses, was_read
 from ceso_mcp.guest.network import NicAddressing
 from ceso_mcp.guest.readback import nics_of
 
@@ -171,3 +172,34 @@ def test_other_kinds_of_devices_are_not_half_understood() -> None:
     document["network"]["bonds"] = {}
     with pytest.raises(Unreadable):
         nics_of(document)
+
+
+@pytest.mark.parametrize(
+    ("keys", "pending"),
+    [
+        ({}, ()),
+        ({"guestinfo.userdata": ""}, ()),
+        ({"guestinfo.userdata": "---", "guestinfo.userdata.encoding": " "}, ()),
+        ({"guestinfo.userdata": "aGk=", "guestinfo.vendordata": "---"}, ("userdata",)),
+        ({"guestinfo.userdata": "aGk=", "guestinfo.vendordata": "aGk="}, ("userdata", "vendordata")),
+        ({"guestinfo.metadata": "aGk="}, ()),
+    ],
+)
+def test_what_a_guest_has_not_overwritten_is_pending(keys: dict[str, str], pending: tuple[str, ...]) -> None:
+    assert secrets_pending(keys.get) == pending
+
+
+def test_a_guest_that_told_of_itself_has_read_its_documents() -> None:
+    assert was_read({"guestinfo.local-ipv4": "192.0.2.1"}.get)
+    assert not was_read({"guestinfo.local-ipv4": " ", "guestinfo.userdata": "---"}.get)
+
+
+def test_addresses_are_found_in_metadata_of_any_author() -> None:
+    network = {
+        "ethernets": {"a": {"addresses": ["192.0.2.10/24", {"2001:db8::1/64": {}}, "no"]}, "b": None},
+        "vlans": {"v": {"addresses": ["2001:db8::7/64"]}},
+        "bonds": [],
+    }
+    found = {str(address) for address in static_addresses({"network": network})}
+    assert found == {"192.0.2.10", "2001:db8::1", "2001:db8::7"}
+    assert static_addresses({"network": "text"}) == frozenset()

@@ -1,0 +1,186 @@
+"""A new instance-id, name and addresses for a VM that stays who it is to the host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ceso_mcp.errors import Refused, Unreadable
+from ceso_mcp.esxi.vmx import Vmx, VmxNic
+from ceso_mcp.facts.inventory import Vm
+from ceso_mcp.guest.cloudinit import GuestNic, guestinfo, metadata, user_data
+from ceso_mcp.guest.guestinfo import (
+    METADATA_KEYS,
+    REPORTED_KEYS,
+    SECRET_KEYS,
+    static_addresses,
+)
+from ceso_mcp.guest.identity import bios_uuid, instance_id, static_mac
+from ceso_mcp.guest.names import default_hostname
+from ceso_mcp.guest.network import NicAddressing
+from ceso_mcp.guest.readback import nics_of
+from ceso_mcp.recipes.guest_setup import Expectation, GuestFields
+from ceso_mcp.recipes.nics import Cards, NicFields
+from ceso_mcp.recipes.proving import metadata_of
+
+_MAC_KEYS = ("address", "addressType", "generatedAddress", "generatedAddressOffset", "checkMACAddress")
+
+SET_UP_ANEW = (
+    "To its guest the VM is a new instance: cloud-init makes the SSH host keys anew (known_hosts must forget"
+    " the old ones), writes the network and the host name anew, and sets up users and keys again.",
+    "Users, keys, files and the machine-id that are in the guest stay; user data that it was given before is"
+    " not said again.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Readdressed:
+    """The change: lines of the .vmx that go and that come, and what the guest must then report."""
+
+    instance_id: str
+    hostname: str
+    macs: Mapping[int, str]
+    gone: tuple[str, ...]
+    changes: Mapping[str, str]
+    expectation: Expectation
+    rows: tuple[tuple[str, str, str], ...]
+    warnings: tuple[str, ...]
+
+
+def readdressed(
+    wish: GuestFields, vm: Vm, cards: Cards, seed: bytes, taken_macs: set[str], *, new_macs: bool
+) -> Readdressed:
+    """The change that makes the guest of `vm` what `wish` says; what the wish leaves out stays.
+
+    If it says nothing of the network, all of that stays. Raises Refused: `hostname_needed`,
+    `addresses_needed` where the present ones cannot be read, `mac_taken`.
+    """
+    told = metadata_of(vm)
+    host = wish.hostname or str(told.get("local-hostname") or "") or default_hostname(vm.name)
+    if not host:
+        raise Refused(
+            "no host name can be made from this VM name", code="hostname_needed", hint="give hostname"
+        )
+    present = {nic.index: nic for nic in vm.readable.nics()}
+    macs = _macs(wish, cards, present, seed, taken_macs, new_macs=new_macs)
+    asked = _asked(wish, cards, told, present)
+    nics = [GuestNic(mac, asked.get(number, NicAddressing())) for number, mac in macs.items()]
+    identity = instance_id(vm.name, bios_uuid(seed, "instance"))
+    info = guestinfo(
+        metadata(identity, host, nics), user_data(hostname=host, user=wish.user, ssh_keys=wish.ssh_keys)
+    )
+    changes = dict(info.values) | _card_changes(cards, macs, present)
+    dropped = [f"ethernet{n}.{key}" for n in macs if f"ethernet{n}.address" in changes for key in _MAC_KEYS]
+    new = frozenset(address.ip for nic in nics for address in nic.addressing.addresses)
+    former = static_addresses(told) - new
+    expectation = Expectation(host, tuple((nic.mac, nic.addressing) for nic in nics), former)
+    gone = dict.fromkeys((*METADATA_KEYS, *SECRET_KEYS, *REPORTED_KEYS, *dropped, *changes))
+    return Readdressed(
+        instance_id=identity,
+        hostname=host,
+        macs=macs,
+        gone=tuple(gone),
+        changes=changes,
+        expectation=expectation,
+        rows=_rows(told, identity, host, expectation, macs, present),
+        warnings=(*SET_UP_ANEW, *info.warnings),
+    )
+
+
+def lines(vmx: Vmx, changes: Mapping[str, str]) -> str:
+    """`changes` as lines of a .vmx in the encoding of `vmx`."""
+    return Vmx((), vmx.encoding).with_set(changes).render()
+
+
+def says_of_the_network(wish: GuestFields) -> bool:
+    """Whether anything at all was asked of any card."""
+    fields = GuestFields.model_fields
+    return bool(wish.nics) or any(
+        getattr(wish, name) != fields[name].default for name in NicFields.model_fields if name != "mac"
+    )
+
+
+def _asked(
+    wish: GuestFields, cards: Cards, told: Mapping[str, Any], present: Mapping[int, VmxNic]
+) -> dict[int, NicAddressing]:
+    if says_of_the_network(wish):
+        asked = zip(cards.numbers, wish.cards(), strict=False)
+        return {number: card.addressing() for number, card in asked}
+    try:
+        kept = {nic.mac: nic.addressing for nic in nics_of(told)}
+    except Unreadable:
+        kept = {}
+    if not kept and cards.numbers:
+        raise Refused(
+            "the addresses that the guest has been given cannot be read, so they cannot be kept",
+            code="addresses_needed",
+            hint="give ipv4 or ipv6 (an address, or dhcp)",
+        )
+    return {n: kept[nic.mac.lower()] for n, nic in present.items() if nic.mac and nic.mac.lower() in kept}
+
+
+def _macs(
+    wish: GuestFields,
+    cards: Cards,
+    present: Mapping[int, VmxNic],
+    seed: bytes,
+    taken_macs: set[str],
+    *,
+    new_macs: bool,
+) -> dict[int, str]:
+    """The MAC address of each card: the one asked for, the one it has, or one that is drawn."""
+    asked = {n: card.mac for n, card in zip(cards.numbers, wish.cards(), strict=False) if card.mac}
+    has = {n: nic.mac.lower() for n, nic in present.items() if nic.mac}
+    for mac in asked.values():
+        if mac in taken_macs:
+            raise Refused(
+                f"the MAC address {mac} belongs to another VM of this host",
+                code="mac_taken",
+                hint="leave mac out",
+            )
+    in_use = {*taken_macs, *asked.values(), *has.values()}
+    macs: dict[int, str] = {}
+    for number in cards.numbers:
+        kept = None if new_macs else has.get(number)
+        macs[number] = asked.get(number) or kept or static_mac(seed, f"nic{number}", in_use)
+        in_use.add(macs[number])
+    return macs
+
+
+def _card_changes(cards: Cards, macs: Mapping[int, str], present: Mapping[int, VmxNic]) -> dict[str, str]:
+    changes: dict[str, str] = {}
+    for number in cards.added:
+        changes |= {f"ethernet{number}.present": "TRUE", f"ethernet{number}.virtualDev": "vmxnet3"}
+    for number, mac in macs.items():
+        nic = present.get(number)
+        if nic is None or (nic.mac or "").lower() != mac:
+            changes |= {f"ethernet{number}.addressType": "static", f"ethernet{number}.address": mac}
+    for number, name in cards.portgroups.items():
+        if number not in present or present[number].network_name != name:
+            changes[f"ethernet{number}.networkName"] = name
+    return changes
+
+
+def _rows(
+    told: Mapping[str, Any],
+    identity: str,
+    host: str,
+    expectation: Expectation,
+    macs: Mapping[int, str],
+    present: Mapping[int, VmxNic],
+) -> tuple[tuple[str, str, str], ...]:
+    rows = [
+        ("instance-id", str(told.get("instance-id") or ""), identity),
+        ("host name", str(told.get("local-hostname") or ""), host),
+    ]
+    had = {number: (nic.mac or "").lower() for number, nic in present.items()}
+    rows += [
+        (f"MAC of network card {number}", had.get(number, ""), mac)
+        for number, mac in macs.items()
+        if had.get(number) != mac
+    ]
+    before = ", ".join(sorted(map(str, static_addresses(told))))
+    after = [str(address) for _, asked in expectation.nics for address in asked.addresses]
+    after += ["by DHCP"] if any(asked.dhcp4 or asked.dhcp6 for _, asked in expectation.nics) else []
+    return (*rows, ("addresses", before, ", ".join(after) or "none"))
