@@ -83,8 +83,10 @@ def parse_arguments(model: type[Operation], arguments: dict[str, Any]) -> Operat
     try:
         return model.model_validate(arguments)
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(str(part) for part in item['loc']) or 'arguments'}: {item['msg']}"
-            for item in error.errors(include_url=False, include_input=False, include_context=False)
-        ]
+        problems = []
+        for item in error.errors(include_url=False, include_input=False, include_context=False):
+            where = item["loc"]
+            if item["type"] == "extra_forbidden" and len(where) > 1:
+                where = where[:-1]  # the name of an unknown field inside another is input like any value
+            problems.append(f"{'.'.join(str(part) for part in where) or 'arguments'}: {item['msg']}")
         raise InvalidArguments("; ".join(problems)) from None

@@ -9,6 +9,9 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from ceso_mcp.errors import Refused
 from ceso_mcp.guest.names import default_hostname
@@ -70,6 +73,20 @@ def mac_address(text: str) -> str:
     if mac == "00:00:00:00:00:00":
         raise ValueError("a NIC's MAC address must not be all zeros")
     return mac
+
+
+def given_mac(text: str) -> str:
+    """`text` as `mac_address` if a VM may be given it; `ValueError` outside 00:50:56:00:00:00-3f:ff:ff.
+
+    Hosts take foreign prefixes too, and refuse the rest of VMware's own (fact sheet vmkfstools §5.3).
+    """
+    mac = mac_address(text)
+    if not mac.startswith("00:50:56:") or int(mac[9:11], 16) > 0x3F:
+        raise ValueError("a MAC address for a VM is one from 00:50:56:00:00:00 to 00:50:56:3f:ff:ff")
+    return mac
+
+
+StaticMac = Annotated[str, AfterValidator(given_mac), Field(min_length=17, max_length=17)]
 
 
 def _static(number: int) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.paths import DatastorePath
+from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.fact import Facts
 from ceso_mcp.facts.inventory import HostVms, Inventory, Vm
 from ceso_mcp.facts.network import Portgroups
@@ -15,6 +16,7 @@ from ceso_mcp.plan import Plan, Step, Undo
 from ceso_mcp.recipes.bring_up import bring_up, outcome
 from ceso_mcp.recipes.disks import copy_disk, grow_disk
 from ceso_mcp.recipes.guest_setup import GuestFields, new_identity
+from ceso_mcp.recipes.nics import Cards, cards_for, portgroup_rows
 from ceso_mcp.recipes.place import Place, choose_place, portgroup_problem
 from ceso_mcp.recipes.reborn import Rebirth, reborn, refuse_uncopyable
 from ceso_mcp.shell import sh
@@ -45,11 +47,9 @@ async def plan_copy(facts: Facts, wish: CopyWish, title: str) -> Plan:
     place = await choose_place(facts, wish.name, wish.datastore or source.path.datastore, inventory)
     size = sum(disk.allocated_bytes for disk in disks)
     place.require_room(size, f"the copy of {source.name!r}")
-    nics = source.readable.nics()
-    await _require_portgroups(facts, wish.portgroup, [nic.network_name or "" for nic in nics])
-    identity = new_identity(
-        wish.guest, wish.name, [nic.index for nic in nics], facts.fixed.seed, taken_macs(inventory)
-    )
+    cards = cards_for(source.readable, wish.guest, wish.portgroup, wish.guest.nics)
+    await _require_portgroups(facts, source.readable, cards)
+    identity = new_identity(wish.guest, wish.name, cards.numbers, facts.fixed.seed, taken_macs(inventory))
     targets = {d.node: place.disk(i) for i, d in enumerate(source.readable.disks())}
     nvram = await nvram_of(facts, source)
     vmx, left_out = reborn(
@@ -58,7 +58,8 @@ async def plan_copy(facts: Facts, wish: CopyWish, title: str) -> Plan:
             name=wish.name,
             uuid_bios=identity.uuid_bios,
             macs=identity.macs,
-            portgroups={nics[0].index: wish.portgroup} if wish.portgroup and nics else {},
+            portgroups=cards.portgroups,
+            added_nics=cards.added,
             disks={node: path.name for node, path in targets.items()},
             guestinfo=identity.guestinfo,
             nvram=place.nvram.name,
@@ -81,7 +82,7 @@ async def plan_copy(facts: Facts, wish: CopyWish, title: str) -> Plan:
         )
     steps += bring_up(place, vmx, identity, on=wish.power_on, wait_s=wish.wait_s)
     rows = [(f"VM {wish.name}", "absent", f"in {place.folder}"), *identity.rows()]
-    rows += _hardware_rows(wish, source)
+    rows += _hardware_rows(wish, source) + portgroup_rows(source.readable, cards)
     return Plan(
         title=title,
         steps=tuple(steps),
@@ -122,11 +123,12 @@ async def _source_disks(facts: Facts, source: Vm) -> list[Disk]:
     return disks
 
 
-async def _require_portgroups(facts: Facts, wanted: str | None, kept: list[str]) -> None:
+async def _require_portgroups(facts: Facts, source: Vmx, cards: Cards) -> None:
     known = await facts.read(Portgroups())
     names = {p.name for p in known}
-    needed = [wanted, *kept[1:]] if wanted else kept
-    for name in needed:
+    kept = {nic.index: nic.network_name or "" for nic in source.nics()}
+    for number in cards.numbers:
+        name = cards.portgroups.get(number) or kept.get(number, "")
         if name and name not in names:
             raise portgroup_problem(name, known)
 
@@ -169,6 +171,4 @@ def _hardware_rows(wish: CopyWish, source: Vm) -> list[tuple[str, str, str]]:
         rows.append(("CPUs", str(vmx.number("numvcpus") or 1), str(wish.cpus)))
     if wish.memory_mib is not None:
         rows.append(("memory MiB", str(vmx.get("memSize")), str(wish.memory_mib)))
-    if wish.portgroup and vmx.nics():
-        rows.append(("portgroup", vmx.nics()[0].network_name or "", wish.portgroup))
     return [(what, before, after) for what, before, after in rows if before != after]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.guest import GuestInfo
@@ -14,75 +14,64 @@ from ceso_mcp.guest.cloudinit import GuestNic, guestinfo, metadata, user_data
 from ceso_mcp.guest.expectation import Reported, mismatches
 from ceso_mcp.guest.identity import bios_uuid, instance_id, static_mac
 from ceso_mcp.guest.names import Hostname, LinuxUser, SshPublicKey, default_hostname
-from ceso_mcp.guest.network import NicAddressing
+from ceso_mcp.guest.network import NicAddressing, check_together
+from ceso_mcp.recipes.nics import NICS_MAX, FurtherNic, NicFields
 
-_DHCP = "dhcp"
 SshKeys = tuple[SshPublicKey, ...]
 
 
-class GuestFields(BaseModel):
+class GuestFields(NicFields):
     """Parameters of the guest. Without any address the first network card uses DHCP for IPv4."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    dhcp_by_default: ClassVar[bool] = True
 
     hostname: Hostname | None = Field(
         None, description="host name, short or full; made from the VM's name if left out", max_length=253
     )
     ipv4: str | None = Field(
         None,
-        description="IPv4 of the first network card: 'dhcp' or an address with prefix, 192.0.2.10/24",
+        description="IPv4 of the first network card: 'dhcp', 'none' or an address with prefix, 192.0.2.10/24",
         max_length=64,
     )
-    gateway4: str | None = Field(None, description="IPv4 gateway, for a static address", max_length=64)
     ipv6: str | None = Field(
-        None, description="IPv6 of the first network card: 'dhcp' or 2001:db8::10/64", max_length=64
+        None,
+        description="IPv6 of the first network card: 'dhcp', 'none' or 2001:db8::10/64",
+        max_length=64,
     )
-    gateway6: str | None = Field(None, description="IPv6 gateway, for a static address", max_length=64)
-    dns: tuple[str, ...] = Field((), description="DNS servers", max_length=8)
-    search: tuple[str, ...] = Field((), description="DNS search domains", max_length=32)
+    nics: tuple[FurtherNic, ...] = Field(
+        (),
+        max_length=NICS_MAX - 1,
+        description="network cards after the first, in order; cards that are missing are added",
+    )
     user: LinuxUser | None = Field(
         None, description="user to create, with sudo and without password", max_length=32
     )
     ssh_keys: SshKeys = Field((), description="SSH public keys that may log in", max_length=32)
 
     @model_validator(mode="after")
-    def _addresses_fit(self) -> Self:
-        self.addressing()
+    def _fits_together(self) -> Self:
+        check_together(_addressed(self.cards()))
+        macs = [card.mac for card in self.cards() if card.mac is not None]
+        if len(set(macs)) != len(macs):
+            raise ValueError("two network cards are given the same MAC address")
         if self.user is not None and not self.ssh_keys:
             raise ValueError("a user without an SSH key could not log in: give ssh_keys too")
         return self
 
-    def addressing(self) -> NicAddressing:
-        """The first network card's addresses; raises ValueError where they contradict each other."""
-        static = [text for text in (self.ipv4, self.ipv6) if text and text.strip().lower() != _DHCP]
-        asked: dict[str, Any] = {
-            "dhcp4": _is_dhcp(self.ipv4) or (not self.ipv4 and not self.ipv6),
-            "dhcp6": _is_dhcp(self.ipv6),
-            "addresses": tuple(static),
-            "gateway4": self.gateway4,
-            "gateway6": self.gateway6,
-            "nameservers": self.dns,
-            "search": self.search,
-        }
-        from pydantic import ValidationError
+    def cards(self) -> tuple[NicFields, ...]:
+        """What is asked of the network cards, the first one included, in order."""
+        return (self, *self.nics)
 
+
+def _addressed(cards: Sequence[NicFields]) -> list[NicAddressing]:
+    found = []
+    for position, card in enumerate(cards):
         try:
-            found = NicAddressing.model_validate(asked)
-        except ValidationError as error:
-            problems = [
-                f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}".removeprefix(": ")
-                for e in error.errors(include_url=False, include_input=False, include_context=False)
-            ]
-            raise ValueError("; ".join(problems)) from None
-        if self.ipv4 and not _is_dhcp(self.ipv4) and not found.ipv4:
-            raise ValueError("ipv4 is an IPv6 address")
-        if self.ipv6 and not _is_dhcp(self.ipv6) and not found.ipv6:
-            raise ValueError("ipv6 is an IPv4 address")
-        return found
-
-
-def _is_dhcp(text: str | None) -> bool:
-    return text is not None and text.strip().lower() == _DHCP
+            found.append(card.addressing())
+        except ValueError as error:
+            where = "" if position == 0 else f"network card {position + 1}: "
+            raise ValueError(f"{where}{error}") from None
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,22 +135,23 @@ class NewIdentity:
 def new_identity(
     wish: GuestFields, name: str, nic_numbers: Sequence[int], seed: bytes, taken_macs: set[str]
 ) -> NewIdentity:
-    """Draw a new identity from `seed` that collides with nothing in `taken_macs`."""
+    """Draw a new identity from `seed` that collides with nothing in `taken_macs`.
+
+    The network cards `nic_numbers`, in order, get what the wish says of its cards; what is left of them
+    is up without an address. Raises Refused: `hostname_needed`, `mac_taken`.
+    """
     host = wish.hostname or default_hostname(name)
     if host is None:
         raise Refused(
             "no host name can be made from this VM name", code="hostname_needed", hint="give hostname"
         )
-    taken = set(taken_macs)
-    macs: dict[int, str] = {}
-    for number in nic_numbers:
-        macs[number] = static_mac(seed, f"nic{number}", taken)
-        taken.add(macs[number])
+    wanted = dict(zip(nic_numbers, wish.cards(), strict=False))
+    macs = _macs(wanted, nic_numbers, seed, taken_macs)
     uuid = bios_uuid(seed, "vm")
     identity = instance_id(name, uuid)
     cards = [
-        GuestNic(mac, wish.addressing() if position == 0 else NicAddressing())
-        for position, mac in enumerate(macs.values())
+        GuestNic(mac, wanted[number].addressing() if number in wanted else NicAddressing())
+        for number, mac in macs.items()
     ]
     warnings: list[str] = []
     if not cards:
@@ -178,3 +168,24 @@ def new_identity(
         expectation=Expectation(host, tuple((card.mac, card.addressing) for card in cards)),
         warnings=(*warnings, *info.warnings),
     )
+
+
+def _macs(
+    wanted: Mapping[int, NicFields], numbers: Sequence[int], seed: bytes, taken_macs: set[str]
+) -> dict[int, str]:
+    """A MAC address for each card: the one it was given, else one that is drawn."""
+    in_use = {mac.lower().replace("-", ":") for mac in taken_macs}
+    given = {number: card.mac for number, card in wanted.items() if card.mac is not None}
+    for mac in given.values():
+        if mac in in_use:
+            raise Refused(
+                f"the MAC address {mac} belongs to another VM of this host",
+                code="mac_taken",
+                hint="leave mac out, so that a free one is drawn",
+            )
+    in_use.update(given.values())
+    macs: dict[int, str] = {}
+    for number in numbers:
+        macs[number] = given.get(number) or static_mac(seed, f"nic{number}", in_use)
+        in_use.add(macs[number])
+    return macs

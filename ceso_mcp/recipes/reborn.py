@@ -8,7 +8,7 @@ holds `uuid.bios` and no `uuid.location` is what a VM that never booted on this 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from ceso_mcp.errors import Refused
@@ -28,7 +28,10 @@ _IDENTITY = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Rebirth:
-    """What the new VM is to be. Maps are by NIC number and by disk node (`scsi0:0`)."""
+    """What the new VM is to be. Maps are by NIC number and by disk node (`scsi0:0`).
+
+    `added_nics` are numbers of network cards that the source does not have.
+    """
 
     name: str
     uuid_bios: str
@@ -40,6 +43,7 @@ class Rebirth:
     cpus: int | None = None
     memory_mib: int | None = None
     annotation: str | None = None
+    added_nics: Collection[int] = ()
 
 
 def reborn(source: Vmx, birth: Rebirth) -> tuple[Vmx, list[str]]:
@@ -54,6 +58,10 @@ def reborn(source: Vmx, birth: Rebirth) -> tuple[Vmx, list[str]]:
         warnings.append("PCI passthrough devices of the source are left out: one device serves one VM.")
     vmx = source.without(dropped)
     changes: dict[str, str] = {"displayName": birth.name, "uuid.bios": birth.uuid_bios}
+    for index in birth.added_nics:
+        # Without a PCI slot the host gives one at the first power-on (fact sheet vmkfstools §5.2).
+        changes[f"ethernet{index}.present"] = "TRUE"
+        changes[f"ethernet{index}.virtualDev"] = "vmxnet3"
     for index, mac in birth.macs.items():
         changes[f"ethernet{index}.addressType"] = "static"
         changes[f"ethernet{index}.address"] = mac

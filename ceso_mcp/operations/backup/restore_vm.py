@@ -21,6 +21,7 @@ from ceso_mcp.recipes.bring_up import bring_up, outcome
 from ceso_mcp.recipes.copying import taken_macs
 from ceso_mcp.recipes.fitting import fitted, without_lost_networks
 from ceso_mcp.recipes.guest_setup import GuestFields, new_identity
+from ceso_mcp.recipes.nics import Cards, cards_for
 from ceso_mcp.recipes.place import choose_place, portgroup_problem
 from ceso_mcp.recipes.reborn import Rebirth, reborn
 from ceso_mcp.recipes.restoring import restore_disk, without_lost_disks
@@ -63,12 +64,10 @@ class RestoreVm(GuestFields, Change):
         place.require_room(size, "the restored VM")
         source, lost = without_lost_disks(source, manifest)
         source, unfit = await fitted(facts, source, hardware_version=self.hardware_version)
-        nics = source.nics()
-        portgroups = await self._portgroups(facts, {nic.index: nic.network_name or "" for nic in nics})
+        cards = cards_for(source, self, self.portgroup, self.nics)
+        portgroups = await self._portgroups(facts, source, cards)
         source, lonely = await without_lost_networks(facts, source, portgroups)
-        identity = new_identity(
-            self, self.name, [nic.index for nic in nics], facts.fixed.seed, taken_macs(inventory)
-        )
+        identity = new_identity(self, self.name, cards.numbers, facts.fixed.seed, taken_macs(inventory))
         targets = {disk.index: place.disk(i) for i, disk in enumerate(manifest.disks)}
         has_nvram = any(file.name == "vm.nvram" for file in manifest.files)
         vmx, dropped = reborn(
@@ -81,6 +80,7 @@ class RestoreVm(GuestFields, Change):
                 disks={disk.node: targets[disk.index].name for disk in manifest.disks},
                 guestinfo=identity.guestinfo,
                 nvram=place.nvram.name,
+                added_nics=cards.added,
             ),
         )
         left_out = (*unfit, *lonely, *dropped)
@@ -114,15 +114,23 @@ class RestoreVm(GuestFields, Change):
             },
         )
 
-    async def _portgroups(self, facts: Facts, wanted: dict[int, str]) -> dict[int, str]:
+    async def _portgroups(self, facts: Facts, source: Vmx, cards: Cards) -> dict[int, str]:
         known = await facts.read(Portgroups())
         names = {portgroup.name for portgroup in known}
+        kept = {nic.index: nic.network_name or "" for nic in source.nics()}
         if self.portgroup is not None and self.portgroup not in names:
             raise portgroup_problem(self.portgroup, known)
         chosen: dict[int, str] = {}
-        for position, (index, name) in enumerate(wanted.items()):
-            if self.portgroup is not None and (position == 0 or name not in names):
-                chosen[index] = self.portgroup
-            elif position == 0 and self.power_on and name not in names:
+        for position, number in enumerate(cards.numbers):
+            given, name = cards.portgroups.get(number), kept.get(number, "")
+            if given is not None:
+                if given not in names:
+                    raise portgroup_problem(given, known)
+                chosen[number] = given
+            elif name in names:
+                continue
+            elif self.portgroup is not None:
+                chosen[number] = self.portgroup
+            elif self.power_on and position < len(self.cards()):
                 raise portgroup_problem(name, known)  # without a network no address can be waited for
         return chosen

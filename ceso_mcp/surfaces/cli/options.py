@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ceso_mcp.operation import Operation
 
-_ONE_OF_MANY = {"ssh_keys": "ssh-key"}
+_ONE_OF_MANY = {"ssh_keys": "ssh-key", "nics": "nic"}
 """Lists whose option names one item; the field's own name is taken as well."""
 _FROM_FILE = frozenset({"ssh_keys"})
 """Fields for which `@FILE` stands for the lines of a file."""
