@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
+from ceso_mcp.addresses.actions import AddressAction, AddressQuestion
 from ceso_mcp.backup.actions import (
     AllBackups,
     BeginBackup,
@@ -37,6 +38,7 @@ from ceso_mcp.facts.runs import UnfinishedOnHost
 from ceso_mcp.facts.work import JobState
 from ceso_mcp.keeping_desk import KeepingDesk
 from ceso_mcp.plan import Here, Stream
+from ceso_mcp.pool_desk import PoolDesk
 from ceso_mcp.ports import Feed, Sink
 from ceso_mcp.recipes.recovery import CloseRun
 from ceso_mcp.repository_access import RepositoryAccess
@@ -49,12 +51,17 @@ class RepositoryDesk:
     """A `Desk` over the configured repository. Blocking work runs in threads."""
 
     def __init__(
-        self, access: RepositoryAccess, runs: RunDesk, extracting: ExtractDesk | None = None
+        self,
+        access: RepositoryAccess,
+        runs: RunDesk,
+        extracting: ExtractDesk | None = None,
+        pools: PoolDesk | None = None,
     ) -> None:
         self._access = access
         self._runs = runs
         self._keeping = KeepingDesk(access)
         self._extracting = extracting
+        self._pools = pools
         self._writer: Any = None
         self._disks: dict[int, Any] = {}
         self._files: dict[str, bytearray] = {}
@@ -72,6 +79,8 @@ class RepositoryDesk:
             return await self._runs.backups()
         if isinstance(question, KeepingQuestion):
             return await asyncio.to_thread(self._keeping.answer, question)
+        if isinstance(question, AddressQuestion) and self._pools is not None:
+            return await asyncio.to_thread(self._pools.answer, question)
         return await asyncio.to_thread(self._answer, question)
 
     def _answer(self, question: HereQuestion) -> Any:
@@ -104,6 +113,9 @@ class RepositoryDesk:
             return {}
         if isinstance(action, KeepingAction):
             return await asyncio.to_thread(self._keeping.perform, action, captures)
+        if isinstance(action, AddressAction) and self._pools is not None:
+            await asyncio.to_thread(self._pools.perform, action)
+            return {}
         return await asyncio.to_thread(self._perform, action)
 
     def _perform(self, action: Here) -> Mapping[str, str]:

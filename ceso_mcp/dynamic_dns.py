@@ -7,10 +7,9 @@ group `ceso.dns`: something callable with a `DnsSection` that gives an object li
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import Any
 
 import dns.exception
 import dns.flags
@@ -22,34 +21,13 @@ import dns.rdatatype
 import dns.tsig
 import dns.update
 
+from ceso_mcp.addresses.backends import DnsProvider
 from ceso_mcp.addresses.records import Record, words
 from ceso_mcp.config import DnsSection
 from ceso_mcp.errors import CesoError, ConfigFault, HostFault, Refused
 from ceso_mcp.secrets import read_secret
 
 ENTRY_POINTS = "ceso.dns"
-
-
-class DnsProvider(Protocol):
-    """Who writes records. All methods block, and raise CesoError for whatever was not done."""
-
-    def lookup(self, zone: str, names: Sequence[tuple[str, str]]) -> tuple[Record, ...]:
-        """The records of these names and types in `zone`, from who serves it.
-
-        Raises Refused `dns_no_zone`, HostFault `dns_unreachable`.
-        """
-        ...
-
-    def add(self, zone: str, records: Sequence[Record], ttl: int, *, again: bool = False) -> None:
-        """Add all records in one go, or none: refused (`dns_taken`) if a name, or a pointer, is in use.
-
-        With `again` records that are there in exactly this form are no reason to refuse.
-        """
-        ...
-
-    def remove(self, zone: str, records: Sequence[Record]) -> None:
-        """Remove exactly these records; those that are gone already are no failure."""
-        ...
 
 
 def provider(settings: DnsSection) -> DnsProvider:
@@ -105,7 +83,7 @@ class Rfc2136:
         answered = self._send(update, zone, records)
         if answered in (dns.rcode.YXDOMAIN, dns.rcode.YXRRSET):
             raise Refused(
-                f"the DNS zone {zone} has an entry there already, so none of these was added: {words(records)}",
+                f"the DNS zone {zone} has such an entry already, so none was added of {words(records)}",
                 code="dns_taken",
                 hint="remove that entry, or choose another name or address",
             )
@@ -149,21 +127,27 @@ class Rfc2136:
     def _send(self, update: Any, zone: str, records: Sequence[Record]) -> dns.rcode.Rcode:
         """The server's answer to an update; raises HostFault `timeout` if it may or may not have taken it."""
         try:
-            return self._ask(update).rcode()
+            code: dns.rcode.Rcode = self._ask(update).rcode()
+            return code
         except dns.tsig.PeerError as error:
             raise self._key_refused(error) from None
         except HostFault as fault:
             if fault.code != "dns_lost":
                 raise
             raise HostFault(
-                f"{fault.message}, so it may or may not have changed {words(records)} in {zone}", code="timeout"
+                f"{fault.message}, so it may or may not have changed {words(records)} in {zone}",
+                code="timeout",
             ) from None
 
     def _ask(self, message: Any) -> Any:
         where = f"the DNS server {self._settings.server}"
         try:
             return dns.query.tcp(
-                message, self._settings.server, self._settings.timeout_s, self._settings.port, one_rr_per_rrset=True
+                message,
+                self._settings.server,
+                self._settings.timeout_s,
+                self._settings.port,
+                one_rr_per_rrset=True,
             )
         except dns.tsig.PeerError:
             raise

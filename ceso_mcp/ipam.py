@@ -1,8 +1,8 @@
 """The book of address pools: which address is whose, in SQLite, safe under concurrent processes.
 
-A preview leases an address until its token would have expired; its execution holds it for a VM; deleting the
-VM releases it. An address is in the book at most once, whatever pool it is of. Every change is one transaction
-that begins with the right to write, so of two that want the same address one gets it.
+A preview leases an address until its token would have expired; its execution holds it for a VM; deleting
+the VM releases it. An address is in the book at most once, whatever pool it is of. Every change is one
+transaction that begins with the right to write, so of two that want the same address one gets it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ceso_mcp.addresses.actions import KeptRecord, Leased, Ledger, NoLease, Reservation, document
+from ceso_mcp.addresses.actions import KeptRecord, Leased, Ledger, NoLease, Reservation
 from ceso_mcp.addresses.pool import Family, Pool
 from ceso_mcp.addresses.records import Record
 from ceso_mcp.config import private_directory
@@ -76,12 +76,18 @@ class Ipam:
     def ledger(self) -> Ledger:
         """Everything in the book. Leases and quiet times that are over are left out."""
         with self._db() as db:
-            pools = [Pool.model_validate_json(row[0]) for row in
-                     db.execute("SELECT document FROM pools ORDER BY name")]
+            pools = [
+                Pool.model_validate_json(row[0])
+                for row in db.execute("SELECT document FROM pools ORDER BY name")
+            ]
             rows = [_reservation(row) for row in db.execute(f"SELECT {_COLUMNS} FROM addresses")]
-            records = [KeptRecord(row[0], (row[1], row[2], row[3]), *row[4:]) for row in db.execute(
-                "SELECT zone, name, type, data, host, vmx, uuid_bios FROM records ORDER BY zone, name, type, data"
-            )]
+            records = [
+                KeptRecord(row[0], (row[1], row[2], row[3]), *row[4:])
+                for row in db.execute(
+                    "SELECT zone, name, type, data, host, vmx, uuid_bios FROM records"
+                    " ORDER BY zone, name, type, data"
+                )
+            ]
         now = time.time()
         alive = [row for row in rows if row.state == "held" or row.until_s > now]
         alive.sort(key=lambda row: (row.pool, row.family, int(ipaddress.ip_address(row.address))))
@@ -92,7 +98,7 @@ class Ipam:
     def write_pool(self, wanted: str, before: str) -> None:
         """Write a pool that is now as `before` says ("" for none).
 
-        Raises Refused `pool_changed`, `pool_overlaps`, or `pool_in_use` for an address that would be left out.
+        Raises Refused `pool_changed`, `pool_overlaps`, or `pool_in_use` if an address would be left out.
         """
         pool = Pool.model_validate_json(wanted)
         with self._db() as db:
@@ -100,9 +106,12 @@ class Ipam:
             if (row[0] if row else "") != before:
                 raise Refused(f"pool {pool.name} is not as it was", code="pool_changed", hint="preview again")
             for (text,) in db.execute("SELECT document FROM pools WHERE name <> ?", (pool.name,)):
-                refuse_overlap(pool, Pool.model_validate_json(text))
-            rows = db.execute(f"SELECT {_COLUMNS} FROM addresses WHERE pool = ?", (pool.name,))
-            refuse_left_out(pool, [_reservation(row) for row in rows])
+                pool.refuse_overlap(Pool.model_validate_json(text))
+            held = db.execute(
+                "SELECT address, vm FROM addresses WHERE pool = ? AND state = 'held'", (pool.name,)
+            ).fetchall()
+            for address, vm in held:
+                pool.refuse_left_out(address, vm)
             db.execute("INSERT OR REPLACE INTO pools (name, document) VALUES (?,?)", (pool.name, wanted))
 
     def remove_pool(self, name: str) -> None:
@@ -156,7 +165,9 @@ class Ipam:
                     return _taken(row, now)
                 address = wanted
             else:
-                free = (str(a) for a in pool.candidates(family) if str(a) not in taken and str(a) not in avoid)
+                free = (
+                    str(a) for a in pool.candidates(family) if str(a) not in taken and str(a) not in avoid
+                )
                 found = next(free, None)
                 if found is None:
                     return _exhausted(pool_name, family, list(taken.values()))
@@ -199,6 +210,11 @@ class Ipam:
                 (address, pool_name, lease),
             )
 
+    def give_back(self, lease: str) -> None:
+        """End every lease of a preview that came to nothing."""
+        with self._db() as db:
+            db.execute("DELETE FROM addresses WHERE lease = ? AND state = 'leased'", (lease,))
+
     def release(self, pool_name: str, address: str, *, vmx: str, uuid_bios: str, at_once: bool) -> None:
         """End a VM's hold; raises Refused `not_held` if the address is not that VM's."""
         with self._db() as db:
@@ -216,7 +232,9 @@ class Ipam:
                 ).rowcount
         if ended != 1:
             raise Refused(
-                f"address {address} of pool {pool_name} is not as it was", code="not_held", hint="preview again"
+                f"address {address} of pool {pool_name} is not as it was",
+                code="not_held",
+                hint="preview again",
             )
 
     def keep(self, pool_name: str, address: str, *, vmx: str, uuid_bios: str) -> None:
@@ -228,7 +246,9 @@ class Ipam:
                 (address, pool_name, vmx, uuid_bios),
             ).rowcount
         if kept != 1:
-            raise Refused(f"address {address} of pool {pool_name} has another owner by now", code="lease_lost")
+            raise Refused(
+                f"address {address} of pool {pool_name} has another owner by now", code="lease_lost"
+            )
 
     # -- DNS records --------------------------------------------------------------------------
 
@@ -250,29 +270,6 @@ class Ipam:
             )
 
 
-def refuse_overlap(pool: Pool, other: Pool) -> None:
-    """Raise Refused `pool_overlaps` if two pools share an address."""
-    for mine in pool.spans():
-        if any(mine.overlaps(its) for its in other.spans()):
-            raise Refused(
-                f"pool {pool.name} would share addresses with pool {other.name}",
-                code="pool_overlaps",
-                hint="one address can be in one pool only",
-            )
-
-
-def refuse_left_out(pool: Pool, rows: list[Reservation]) -> None:
-    """Raise Refused `pool_in_use` if an address that a VM holds is none of the pool's any more."""
-    for row in rows:
-        reason = pool.why_not(ipaddress.ip_address(row.address))
-        if row.state == "held" and reason:
-            raise Refused(
-                f"VM {row.vm} holds {row.address}, which the pool could not give out any more: {reason}",
-                code="pool_in_use",
-                hint="release that address first, or keep it in the pool",
-            )
-
-
 def _pool(db: sqlite3.Connection, name: str) -> Pool:
     row = db.execute("SELECT document FROM pools WHERE name = ?", (name,)).fetchone()
     if row is None:
@@ -282,7 +279,10 @@ def _pool(db: sqlite3.Connection, name: str) -> Pool:
 
 def _taken(row: Reservation, now: float) -> NoLease:
     if row.state == "held":
-        said, hint = f"VM {row.vm} holds {row.address}", "choose another address, or none for the next free one"
+        said, hint = (
+            f"VM {row.vm} holds {row.address}",
+            "choose another address, or none for the next free one",
+        )
     elif row.state == "leased":
         said, hint = f"another preview has {row.address}", f"it is free again in {row.until_s - now:.0f} s"
     else:

@@ -17,6 +17,7 @@ FLOORS = [
     {"shell", "text"},
     {"fact", "plan", "operation", "ports", "fields"},
     {"esxi", "guest", "backup"},
+    {"addresses"},
     {"facts"},
     {"recipes"},
     {"operations"},
@@ -33,9 +34,11 @@ FLOORS = [
         "delivery",
         "progress",
         "known_repositories",
+        "ipam",
+        "dynamic_dns",
     },
     {"repository_access", "disk_streams"},
-    {"run_desk", "copy_desk", "keeping_desk", "extract_desk", "undoing"},
+    {"run_desk", "copy_desk", "keeping_desk", "extract_desk", "pool_desk", "undoing"},
     {"execute", "preview", "desk"},
     {"app"},
     {"worker"},
@@ -56,7 +59,7 @@ NEIGHBOURS = {
     ("__main__", "surfaces"): "the entry point opens a surface",
 }
 PURE = {"errors", "shell", "text", "fact", "plan", "operation", "ports", "fields", "esxi", "guest", "backup"}
-PURE |= {"facts", "recipes", "operations"}
+PURE |= {"addresses", "facts", "recipes", "operations"}
 NOT_PURE = {
     "os", "socket", "subprocess", "time", "random", "secrets", "asyncio", "anyio", "asyncssh", "threading",
     "tempfile", "shutil", "sqlite3", "urllib", "http",
@@ -73,6 +76,7 @@ DOORS = {
     "pyrage": {"repository"},
     "keyring": {"secrets"},
     "obstore": {"repository"},
+    "dns": {"dynamic_dns"},
     "structlog": {"app", "surfaces", "__main__"},
 }
 

@@ -5,6 +5,7 @@ Each action names the action that takes it back, so that a run whose worker died
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import Literal
@@ -54,7 +55,7 @@ class KeptRecord:
 class Ledger:
     """Everything that is written down about pools: them, addresses that are not free, and DNS records.
 
-    `host` is the identity of the configured host. `refused` counts nothing; times are compared by the desk.
+    `host` is the identity of the configured host. What is over is left out.
     """
 
     host: str
@@ -89,6 +90,7 @@ class DnsSettings:
 
     configured: bool
     server: str = ""
+    ttl: int = 300
     zones: tuple[str, ...] = ()
     reverse_zones: tuple[str, ...] = ()
 
@@ -135,7 +137,7 @@ class DnsConfigured(AddressQuestion):
 class DnsLookup(AddressQuestion):
     """What the server of `zone` itself says of these names and types: its records.
 
-    Raises Refused `dns_no_zone` if it does not serve the zone, HostFault-like faults of DNS otherwise.
+    Raises Refused `dns_no_zone` if it does not serve the zone, HostFault `dns_unreachable`.
     """
 
     zone: str
@@ -288,3 +290,8 @@ class RemoveRecords(AddressAction):
 def document(pool: Pool) -> str:
     """A pool as it is stored."""
     return json.dumps(pool.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
+
+
+def lease_name(seed: bytes) -> str:
+    """Under what a preview leases addresses: the same whenever it plans again."""
+    return hashlib.sha256(b"lease of " + seed).hexdigest()[:32]

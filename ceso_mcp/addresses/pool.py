@@ -15,6 +15,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from ceso_mcp.errors import Refused
 from ceso_mcp.guest.names import domain_name
 from ceso_mcp.guest.network import NicAddressing, interface_address
 
@@ -39,7 +40,7 @@ class Range:
         return address.version == self.first.version and int(self.first) <= int(address) <= int(self.last)
 
     def overlaps(self, other: Range) -> bool:
-        return self.family == other.family and self.first in other or other.first in self
+        return (self.family == other.family and self.first in other) or other.first in self
 
 
 def address_range(text: str) -> Range:
@@ -55,7 +56,7 @@ def address_range(text: str) -> Range:
             network = ipaddress.ip_network(f"{first_text}/{prefix}")
         except ValueError:
             raise ValueError(
-                "this is neither a range, FIRST-LAST/PREFIX, nor the address of a network with its prefix length"
+                "this is neither a range, FIRST-LAST/PREFIX, nor a network's address with its prefix length"
             ) from None
         first, last = network[0], network[-1]
         _usable(first + 1 if network.num_addresses > 2 else first, network.prefixlen)
@@ -172,7 +173,7 @@ class Pool(BaseModel):
 
     def families(self) -> tuple[Family, ...]:
         have = {span.family for span in self.spans()}
-        return tuple(family for family in (4, 6) if family in have)  # type: ignore[misc]
+        return tuple(family for family in (4, 6) if family in have)
 
     def with_prefix(self, address: Address) -> str:
         """`192.0.2.10/24`; the address is of one of the pool's subnets."""
@@ -201,7 +202,7 @@ class Pool(BaseModel):
         return None
 
     def candidates(self, family: Family) -> Iterator[Address]:
-        """Every address that may be given out, in order; an IPv6 range may have more than anybody can count."""
+        """Every address that may be given out, in order; of IPv6 there may be more than anybody can count."""
         skipped = [exclusion(text) for text in self.exclude]
         for span in self.spans():
             if span.family != family:
@@ -219,29 +220,43 @@ class Pool(BaseModel):
 
     def size(self, family: Family) -> int:
         """How many addresses of a family can be given out."""
+        never = [exclusion(text) for text in self.exclude]
+        named = [*self._gateways(), *(server for server in self.dns if _is_address(server))]
+        never += [(address, address) for address in map(ipaddress.ip_address, named)]
         total = 0
         for span in self.spans():
             if span.family != family:
                 continue
-            out = {int(a) for a in self._special(span)}
-            holes = sorted((max(int(a), int(span.first)), min(int(b), int(span.last)))
-                           for a, b in map(exclusion, self.exclude) if a.version == family)
+            ends = {span.network.network_address, span.network.broadcast_address}
+            bare = [(end, end) for end in ends if end in span and self.why_not(end) is not None]
             total += int(span.last) - int(span.first) + 1
             reached = int(span.first)
-            for low, high in holes:
-                low = max(low, reached)
-                if high >= low:
+            for first, last in sorted((int(a), int(b)) for a, b in (*never, *bare) if a.version == family):
+                low, high = max(first, reached), min(last, int(span.last))
+                if low <= high:
                     total -= high - low + 1
-                    out -= set(filter(lambda n, low=low, high=high: low <= n <= high, out))  # type: ignore[misc]
                     reached = high + 1
-            total -= len(out)
         return total
 
-    def _special(self, span: Range) -> set[Address]:
-        ends = {span.network.network_address, span.network.broadcast_address}
-        named = {ipaddress.ip_address(t) for t in (*self._gateways(), *self.dns) if _is_address(t)}
-        bare = self.model_copy(update={"exclude": ()})
-        return {a for a in ends | named if a in span and bare.why_not(a) is not None}
+    def refuse_overlap(self, other: Pool) -> None:
+        """Raise Refused `pool_overlaps` if two pools share an address."""
+        theirs = other.spans()
+        if any(mine.overlaps(its) for mine in self.spans() for its in theirs):
+            raise Refused(
+                f"pool {self.name} would share addresses with pool {other.name}",
+                code="pool_overlaps",
+                hint="one address can be in one pool only",
+            )
+
+    def refuse_left_out(self, address: str, vm: str) -> None:
+        """Raise Refused `pool_in_use` if the pool could not give out an address that a VM holds."""
+        reason = self.why_not(ipaddress.ip_address(address))
+        if reason:
+            raise Refused(
+                f"VM {vm} holds {address}, which the pool could not give out any more: {reason}",
+                code="pool_in_use",
+                hint="release that address first, or keep it in the pool",
+            )
 
     def words(self) -> str:
         """The pool in one line."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from ceso_mcp.addresses.pool import Address
 
 Record = tuple[str, str, str]
-"""Name (absolute, with its last dot, lower case), type, and data: `("web01.lab.example.", "A", "192.0.2.10")`."""
+"""Name (absolute, lower case), type, and data: `("web01.lab.example.", "A", "192.0.2.10")`."""
 
 
 def host_records(name: str, addresses: Iterable[Address]) -> tuple[Record, ...]:
@@ -24,13 +24,17 @@ def pointer(name: str, address: Address) -> Record:
 def zone_of(name: str, zones: Sequence[str]) -> str | None:
     """The longest of `zones` that `name` is in."""
     absolute = _absolute(name)
-    fitting = [zone for zone in zones if absolute == _absolute(zone) or absolute.endswith(f".{_absolute(zone)}")]
+    fitting = [
+        zone for zone in zones if absolute == _absolute(zone) or absolute.endswith(f".{_absolute(zone)}")
+    ]
     return max(fitting, key=len, default=None)
 
 
 def words(records: Iterable[Record]) -> str:
     """`A web01.lab.example 192.0.2.10, …`"""
-    return ", ".join(f"{kind} {name.removesuffix('.')} {data.removesuffix('.')}" for name, kind, data in records)
+    return ", ".join(
+        f"{kind} {name.removesuffix('.')} {data.removesuffix('.')}" for name, kind, data in records
+    )
 
 
 def _absolute(name: str) -> str:

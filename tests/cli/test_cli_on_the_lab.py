@@ -19,7 +19,11 @@ from ceso_mcp.surfaces.cli.root import ceso
 pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="the lab needs the package bubblewrap")
 
 # Operations whose example meets a lab where there is nothing for them to do.
-NOTHING_TO_DO = {"recover": "[nothing_to_recover]", "set_recipients": "[nothing_to_do]"}
+NOTHING_TO_DO = {
+    "recover": "[nothing_to_recover]",
+    "set_recipients": "[nothing_to_do]",
+    "release_address": "[not_held]",
+}
 
 
 @pytest.fixture
