@@ -166,7 +166,7 @@ class Rfc2136:
 
     def _key_refused(self, error: Exception) -> Refused:
         why = {
-            "PeerBadKey": "does not know the key",
+            "PeerBadKey": "does not know, or not for this zone, the key",
             "PeerBadSignature": "has another secret for the key",
             "PeerBadTime": "has another time than this machine",
         }.get(type(error).__name__, "does not accept the key")
