@@ -16,19 +16,23 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from ceso_mcp import catalogue
+from ceso_mcp.addresses.actions import lease_name
+from ceso_mcp.addresses.backends import AddressBook, DnsProvider
 from ceso_mcp.audit import Actor, AuditLog
-from ceso_mcp.config import Config, private_directory, state_root
+from ceso_mcp.config import Config, DnsSection, private_directory, state_root
 from ceso_mcp.confirm import Pending, PendingRequests
 from ceso_mcp.desk import RepositoryDesk
-from ceso_mcp.errors import ConfigFault, Refused, TokenFault
+from ceso_mcp.errors import CesoError, ConfigFault, Refused, TokenFault
 from ceso_mcp.extract_desk import ExtractDesk
 from ceso_mcp.fact import Fixed
 from ceso_mcp.gather import HostFacts
 from ceso_mcp.home import expanded
+from ceso_mcp.ipam import Ipam
 from ceso_mcp.jobs import Job, Jobs, Spawn, spawn_worker
 from ceso_mcp.journal import Journal
 from ceso_mcp.operation import Answer, Change, Operation, Query, parse_arguments
 from ceso_mcp.plan import Plan
+from ceso_mcp.pool_desk import PoolDesk
 from ceso_mcp.ports import Runner
 from ceso_mcp.preview import Preview, preview_of
 from ceso_mcp.redact import Redactor
@@ -40,6 +44,8 @@ __all__ = ["Ceso", "Consent", "parse_arguments"]
 
 Progress = Callable[[str, float | None], None]
 Consent = Literal["terminal", "dialog", "token"]
+LEASE_GRACE_S = 120.0
+"""How much longer than its token a preview keeps its addresses: a confirmed run has to come to hold them."""
 HOSTD_PATIENCE_S = 20.0
 """How long somebody who asks waits for hostd to come back from a restart."""
 
@@ -57,6 +63,7 @@ class Ceso:
         self._pending: PendingRequests | None = None
         self._jobs: Jobs | None = None
         self._journal: Journal | None = None
+        self._ipam: Ipam | None = None
         self._host_lock = asyncio.Lock()
 
     @property
@@ -115,7 +122,12 @@ class Ceso:
         """Plan `change` on the host as it is and store the request; nothing is changed."""
         self._require_allowed(type(change))
         fixed = _draw()
-        plan = await self.plan(change, fixed)
+        try:
+            plan = await self.plan(change, fixed)
+        except CesoError:
+            if self._ipam is not None:  # what it had leased by then is free for the next preview
+                await asyncio.to_thread(self._ipam.give_back, lease_name(fixed.seed))
+            raise
         token, pending = self.store(change, plan, fixed)
         self.audit.record(
             "preview",
@@ -205,7 +217,14 @@ class Ceso:
         access = RepositoryAccess(self.config.backup, self.redactor, self.state, self.config.host)
         folder = self.config.backup.extract_dir
         extracting = ExtractDesk(access, self.state / "extracted" if folder is None else expanded(folder))
-        return RepositoryDesk(access, self._runs(), extracting)
+        lease_s = self.config.consent.token_minutes * 60 + LEASE_GRACE_S
+        pools = PoolDesk(self._book, self.config.dns, _dns_provider, lease_s)
+        return RepositoryDesk(access, self._runs(), extracting, pools)
+
+    def _book(self) -> AddressBook:
+        if self._ipam is None:
+            self._ipam = Ipam(self.state / "addresses", self.host_identity())
+        return self._ipam
 
     def _facts(self, desk: RepositoryDesk, fixed: Fixed) -> HostFacts:
         patience_s = min(HOSTD_PATIENCE_S, self.config.host.patience_s)
@@ -280,6 +299,12 @@ class Ceso:
 
     def _environment(self) -> dict[str, str]:
         return {"CESO_LAB": "1"} if self.config.lab else {"CESO_LAB": ""}
+
+
+def _dns_provider(settings: DnsSection) -> DnsProvider:
+    from ceso_mcp.dynamic_dns import provider
+
+    return provider(settings)
 
 
 def _draw() -> Fixed:

@@ -6,14 +6,24 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from ceso_mcp.addresses.pool import ZoneName
 from ceso_mcp.backup.places import AnyPlace, S3Place, SftpPlace, place_of
 from ceso_mcp.errors import ConfigFault
 from ceso_mcp.home import expanded, under_home
@@ -120,6 +130,31 @@ class BackupSection(PlaceSection):
     )
 
 
+class DnsSection(Section):
+    """The DNS server that takes dynamic updates, and the key that signs them."""
+
+    provider: str = Field("rfc2136", min_length=1, description="rfc2136, or what an installed package brings")
+    server: str = Field(description="address of the primary server of the zones")
+    port: int = Field(53, ge=1, le=65535)
+    zones: tuple[ZoneName, ...] = Field(min_length=1, description="zones that records of hosts may go to")
+    reverse_zones: tuple[ZoneName, ...] = Field((), description="zones that pointers may go to")
+    ttl: int = Field(300, ge=1, le=604_800, description="of records, in seconds")
+    tsig_name: str = Field(min_length=1, description="name of the key")
+    tsig_algorithm: Literal["hmac-sha256", "hmac-sha384", "hmac-sha512"] = "hmac-sha256"
+    tsig_secret: SecretRef = Field(description="the key itself, in base64")
+    timeout_s: float = Field(5.0, gt=0, le=60)
+
+    @field_validator("server")
+    @classmethod
+    def _an_address(cls, value: str) -> str:
+        try:
+            return str(ipaddress.ip_address(value))
+        except ValueError:
+            raise ValueError(
+                "give the server's IP address: its name would have to be asked of a DNS server"
+            ) from None
+
+
 class ConsentSection(Section):
     """Who has to agree before a change runs. Never an argument of an operation."""
 
@@ -137,6 +172,7 @@ class OperationsSection(Section):
 class Config(Section):
     host: HostSection
     backup: BackupSection = BackupSection()
+    dns: DnsSection | None = Field(None, description="where the names of VMs with an address of a pool go")
     consent: ConsentSection = ConsentSection()
     operations: OperationsSection = OperationsSection()
     state_dir: Path | None = None

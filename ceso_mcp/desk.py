@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
+from ceso_mcp.addresses.actions import AddressAction, AddressQuestion
 from ceso_mcp.backup.actions import (
     AllBackups,
     BeginBackup,
@@ -39,6 +40,7 @@ from ceso_mcp.guest.data_file import UserDataAt
 from ceso_mcp.guest_desk import read_data_file
 from ceso_mcp.keeping_desk import KeepingDesk
 from ceso_mcp.plan import Here, Stream
+from ceso_mcp.pool_desk import PoolDesk
 from ceso_mcp.ports import Feed, Sink
 from ceso_mcp.reach_desk import reach
 from ceso_mcp.recipes.proving import ReachGuest
@@ -53,12 +55,17 @@ class RepositoryDesk:
     """A `Desk` over the configured repository. Blocking work runs in threads."""
 
     def __init__(
-        self, access: RepositoryAccess, runs: RunDesk, extracting: ExtractDesk | None = None
+        self,
+        access: RepositoryAccess,
+        runs: RunDesk,
+        extracting: ExtractDesk | None = None,
+        pools: PoolDesk | None = None,
     ) -> None:
         self._access = access
         self._runs = runs
         self._keeping = KeepingDesk(access)
         self._extracting = extracting
+        self._pools = pools
         self._writer: Any = None
         self._disks: dict[int, Any] = {}
         self._files: dict[str, bytearray] = {}
@@ -78,6 +85,8 @@ class RepositoryDesk:
             return await asyncio.to_thread(self._keeping.answer, question)
         if isinstance(question, UserDataAt):
             return await asyncio.to_thread(read_data_file, question)
+        if isinstance(question, AddressQuestion) and self._pools is not None:
+            return await asyncio.to_thread(self._pools.answer, question)
         return await asyncio.to_thread(self._answer, question)
 
     def _answer(self, question: HereQuestion) -> Any:
@@ -112,6 +121,9 @@ class RepositoryDesk:
             return await reach(action, captures)
         if isinstance(action, KeepingAction):
             return await asyncio.to_thread(self._keeping.perform, action, captures)
+        if isinstance(action, AddressAction) and self._pools is not None:
+            await asyncio.to_thread(self._pools.perform, action)
+            return {}
         return await asyncio.to_thread(self._perform, action)
 
     def _perform(self, action: Here) -> Mapping[str, str]:

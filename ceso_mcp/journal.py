@@ -14,6 +14,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -22,7 +23,7 @@ from ceso_mcp.captures import visible
 from ceso_mcp.config import private_directory
 from ceso_mcp.errors import ConfigFault
 from ceso_mcp.facts.runs import JournaledRun, JournaledStep
-from ceso_mcp.plan import Plan, Step, exit_zero, name_of
+from ceso_mcp.plan import Here, Plan, Step, exit_zero, name_of
 
 End = Literal["done", "undone", "left", "closed"]
 KEEP_CLOSED_S = 90 * 86_400
@@ -168,6 +169,7 @@ def _record(step: Step, captures: Mapping[str, str]) -> dict[str, Any]:
         "recheck": recheck.command.line if recheck else "",
         "recheck_reader": name_of(recheck.happened) if recheck else "",
         "leaves": (here.leaves() or "") if here else "",
+        "undo_here": _named_action(here.taken_back_by()) if here else None,
         "noted_s": time.time(),
     }
 
@@ -194,5 +196,26 @@ def _revived(record: dict[str, Any]) -> dict[str, Any]:
             "undo": tuple(record["undo"]),
             "undo_judge": function_named(judge) if judge else exit_zero,
             "recheck_reader": function_named(reader) if reader else None,
+            "undo_here": _action(record.get("undo_here")),
         }
     )
+
+
+def _named_action(action: Here | None) -> dict[str, Any] | None:
+    """An action on this machine by its class and its plain values."""
+    if action is None:
+        return None
+    assert is_dataclass(action)
+    return {"action": name_of(type(action)), "values": asdict(action)}
+
+
+def _action(named: dict[str, Any] | None) -> Here | None:
+    if named is None:
+        return None
+    values = {name: _plain(value) for name, value in named["values"].items()}
+    return cast(Here, function_named(named["action"])(**values))
+
+
+def _plain(value: Any) -> Any:
+    """JSON has lists only; actions have tuples only."""
+    return tuple(_plain(item) for item in value) if isinstance(value, list) else value

@@ -29,13 +29,20 @@ class Stream:
 class Here:
     """An action on this machine; `shown()` says what it does, `undo_shown()` how it is undone.
 
-    `leaves()` names the backup that is listed once the action has happened: its trace for recovery.
+    `taken_back_by()` is the action that undoes it: a dataclass of plain values, so that the journal can hold
+    it and another process can carry it out, and harmless when there is nothing to undo. Without one the
+    desk's own `undo` is asked. `leaves()` names the backup that is listed once the action has
+    happened: its trace for recovery.
     """
 
     def shown(self) -> str:
         raise NotImplementedError
 
     def undo_shown(self) -> str | None:
+        back = self.taken_back_by()
+        return None if back is None else back.shown()
+
+    def taken_back_by(self) -> Here | None:
         return None
 
     def leaves(self) -> str | None:

@@ -54,8 +54,12 @@ class Undoing:
         step, left = begun.step, []
         if step.here is not None and step.here.undo_shown() and begun.state != "failed":
             self._record("undo", line=f"# here: {step.here.undo_shown()}")
+            back = step.here.taken_back_by()
             try:
-                await self._desk.undo(step.here, why)
+                if back is None:
+                    await self._desk.undo(step.here, why)
+                else:
+                    await self._desk.perform(back, captures)
             except CesoError as error:
                 left.append(f"{step.here.shown()} ({error.message})")
         if step.undo is None or (begun.state == "failed" and step.undo.when == "succeeded"):

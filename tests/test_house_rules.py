@@ -18,6 +18,7 @@ FLOORS = [
     {"captures"},
     {"fact", "plan", "operation", "ports", "fields"},
     {"esxi", "guest", "backup"},
+    {"addresses"},
     {"facts"},
     {"recipes"},
     {"operations"},
@@ -34,9 +35,20 @@ FLOORS = [
         "delivery",
         "progress",
         "known_repositories",
+        "ipam",
+        "dynamic_dns",
     },
     {"repository_access", "disk_streams"},
-    {"run_desk", "copy_desk", "keeping_desk", "extract_desk", "guest_desk", "reach_desk", "undoing"},
+    {
+        "run_desk",
+        "copy_desk",
+        "keeping_desk",
+        "extract_desk",
+        "guest_desk",
+        "reach_desk",
+        "pool_desk",
+        "undoing",
+    },
     {"execute", "preview", "desk"},
     {"app"},
     {"worker"},
@@ -57,7 +69,7 @@ NEIGHBOURS = {
     ("__main__", "surfaces"): "the entry point opens a surface",
 }
 PURE = {"errors", "shell", "text", "fact", "plan", "operation", "ports", "fields", "esxi", "guest", "backup"}
-PURE |= {"captures", "facts", "recipes", "operations"}
+PURE |= {"captures", "addresses", "facts", "recipes", "operations"}
 NOT_PURE = {
     "os", "socket", "subprocess", "time", "random", "secrets", "asyncio", "anyio", "asyncssh", "threading",
     "tempfile", "shutil", "sqlite3", "urllib", "http",
@@ -75,6 +87,7 @@ DOORS = {
     "pyrage": {"repository"},
     "keyring": {"secrets"},
     "obstore": {"repository"},
+    "dns": {"dynamic_dns"},
     "structlog": {"app", "surfaces", "__main__"},
 }
 

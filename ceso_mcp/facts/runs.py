@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ceso_mcp.fact import Fact, HereQuestion, Reading, Reply
-from ceso_mcp.plan import Happened, Judge
+from ceso_mcp.plan import Happened, Here, Judge
 from ceso_mcp.shell import Command
 
 StepState = Literal["begun", "succeeded", "failed", "unknown", "undone"]
@@ -18,6 +18,7 @@ class JournaledStep:
     """One step that was begun. `begun` and `unknown` alike mean that nobody knows how it ended.
 
     Undo and recheck lines may hold captured words; `leaves` names the backup that the step lists;
+    `undo_here` is the action on this machine that takes the step back;
     `noted_s` is when it was sent, or when it was given up, in seconds since 1970.
     """
 
@@ -34,8 +35,13 @@ class JournaledStep:
     recheck: str
     recheck_reader: Happened | None
     leaves: str
+    undo_here: Here | None = None
     noted_s: float = 0.0
     part: str = ""
+
+    @property
+    def undoable(self) -> bool:
+        return bool(self.undo) or self.undo_here is not None
 
     @property
     def sent_and_not_answered(self) -> bool:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ceso_mcp.lab import shell_network, shell_worlds
+from ceso_mcp.lab import shell_network, shell_ping, shell_worlds
 from ceso_mcp.lab.esxcli import Esxcli
 from ceso_mcp.lab.result import Result
 from ceso_mcp.lab.world import ON, World
@@ -21,6 +21,7 @@ NAMES = (
     "ps",
     "uptime",
     "vmdumper",
+    "vmkping",
     "vsish",
 )
 MAC = "3c:ec:ef:00:00:10"
@@ -39,6 +40,8 @@ class ShellQueries:
         """`argv` with one of `NAMES` first. A form that no capture shows is refused (assumed: exit 1)."""
         name, words = argv[0], argv[1:]
         text: str | None = None
+        if name == "vmkping":
+            return shell_ping.vmkping(words, shell_ping.present(self._world, ADDRESS))
         if name == "ps":
             text = self._ps(words)
         elif name == "uptime" and not words:

@@ -13,6 +13,7 @@ from ceso_mcp.facts.inventory import HostVms, Inventory, Vm
 from ceso_mcp.facts.network import Portgroups
 from ceso_mcp.facts.storage import Disk, DiskAt, Exists
 from ceso_mcp.plan import Plan, Step, Undo
+from ceso_mcp.recipes.addressing import addressed, new_owner
 from ceso_mcp.recipes.bring_up import bring_up, outcome
 from ceso_mcp.recipes.disks import copy_disk, grow_disk
 from ceso_mcp.recipes.guest_setup import GuestFields, new_identity
@@ -51,11 +52,13 @@ async def plan_copy(facts: Facts, wish: CopyWish, title: str) -> Plan:
     place = await choose_place(facts, wish.name, wish.datastore or source.path.datastore, inventory)
     size = sum(disk.allocated_bytes for disk in disks)
     place.require_room(size, f"the copy of {source.name!r}")
-    cards = cards_for(source.readable, wish.guest, wish.portgroup, wish.guest.nics)
+    owner = new_owner(place, wish.guest, facts.fixed.seed)
+    given = await addressed(facts, wish.guest, wish.portgroup, owner, inventory)
+    cards = cards_for(source.readable, given.guest, given.portgroup, given.guest.nics)
     await _require_portgroups(facts, source.readable, cards)
     notes += vlan_warnings(source.readable, cards, wish.guest.vlans, await facts.read(Portgroups()))
     identity = new_identity(
-        wish.guest, wish.name, cards.numbers, facts.fixed.seed, taken_macs(inventory), own
+        given.guest, wish.name, cards.numbers, facts.fixed.seed, taken_macs(inventory), own
     )
     same_name = await refuse_taken(facts, wish.proof, identity.expectation, inventory)
     targets = {d.node: place.disk(i) for i, d in enumerate(source.readable.disks())}
@@ -76,7 +79,7 @@ async def plan_copy(facts: Facts, wish: CopyWish, title: str) -> Plan:
             annotation=wish.annotation,
         ),
     )
-    steps = [place.claim()]
+    steps = [*given.steps, place.claim()]
     steps += _copies(source, disks, targets, facts.fixed.run_id)
     steps += _growth(wish.disk_gib, disks, place)
     if nvram is not None:
@@ -95,10 +98,10 @@ async def plan_copy(facts: Facts, wish: CopyWish, title: str) -> Plan:
         title=title,
         steps=tuple(steps),
         touches=(f"VM {wish.name} (new)", f"folder {place.folder} (new)"),
-        warnings=(*identity.warnings, *same_name, *notes, *left_out),
+        warnings=(*identity.warnings, *given.warnings, *same_name, *notes, *left_out),
         before_after=tuple(rows),
         estimate=place.estimate(size),
-        outcome=outcome(place, identity, on=wish.power_on, proof=wish.proof),
+        outcome={**outcome(place, identity, on=wish.power_on, proof=wish.proof), **given.outcome},
     )
 
 

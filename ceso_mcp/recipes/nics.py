@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ceso_mcp.addresses.pool import Family, PoolName
 from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.esxcli import Portgroup
 from ceso_mcp.esxi.vmx import Vmx
@@ -81,9 +83,48 @@ class AddressFields(BaseModel):
 class NicFields(AddressFields):
     """What one network card is to have."""
 
+    pool: PoolName | None = Field(
+        None,
+        description="address pool that addresses, gateways, DNS and network come from; ipv4 and ipv6 may"
+        " then ask for one address of it, without prefix, or be 'none'",
+    )
     mac: StaticMac | None = Field(
         None, description="MAC address, 00:50:56:00:00:00 to 00:50:56:3f:ff:ff; drawn if left out"
     )
+
+    @property
+    def addressed(self) -> bool:
+        """Whether it was given a pool, an address or a way to get one."""
+        return self.pool is not None or super().addressed
+
+    def wanted(self, family: Family) -> str | None:
+        """With a pool: the address of it that is asked for, "" for any, None for no address of this family.
+
+        Raises ValueError for what is no address of that family.
+        """
+        given = self.ipv4 if family == 4 else self.ipv6
+        if given is None or _is(given, _NONE):
+            return None if given else ""
+        try:
+            address = ip_address(given.strip().partition("/")[0])
+        except ValueError:
+            raise ValueError(f"ipv{family}: with a pool, an address of it or 'none'") from None
+        if address.version != family:
+            raise ValueError(f"ipv{family} is an IPv{address.version} address")
+        return str(address)
+
+    def addressing(self) -> NicAddressing:
+        """The card's addresses; raises ValueError where they contradict each other.
+
+        What comes from a pool is not in it yet (`recipes.addressing`).
+        """
+        if self.pool is None:
+            return super().addressing()
+        if self.gateway4 or self.gateway6 or self.dns or self.search:
+            raise ValueError("gateway4, gateway6, dns and search come from the pool: leave them out")
+        if self.wanted(4) is None and self.wanted(6) is None:
+            raise ValueError("a pool is named and no address of it is wanted")
+        return NicAddressing(mtu=self.mtu, accept_ra=self.accept_ra)
 
 
 class VlanFields(AddressFields):

@@ -76,8 +76,8 @@ def _finding(steps: list[JournaledStep]) -> Finding:
         return "finished"
     changing = [step for step in steps if not step.reads_only and step.state not in ("failed", "undone")]
     if any(step.completes and step.state in ("begun", "unknown") for step in changing):
-        return "to_undo" if any(step.undo for step in steps) else "unknown"
-    if any(step.undo and step.state != "undone" for step in steps) or changing:
+        return "to_undo" if any(step.undoable for step in steps) else "unknown"
+    if any(step.undoable and step.state != "undone" for step in steps) or changing:
         return "to_undo"
     return "nothing_done"
 
@@ -101,6 +101,8 @@ async def _look(facts: Facts, run: JournaledRun, step: JournaledStep) -> Journal
 def _way_back(run: JournaledRun, steps: list[JournaledStep]) -> list[Step]:
     back = []
     for step in reversed(steps):
+        if step.undo_here is not None and step.state not in ("undone", "failed"):
+            back.append(Step(f"take back: {step.why}", here=step.undo_here))
         if step.state == "undone" or (step.state == "failed" and step.undo_when == "succeeded"):
             continue
         for line in step.undo:

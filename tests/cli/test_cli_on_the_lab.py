@@ -23,6 +23,7 @@ NOTHING_TO_DO = {
     "recover": "[nothing_to_recover]",
     "set_recipients": "[nothing_to_do]",
     "scrub_guestinfo": "[nothing_to_scrub]",
+    "release_address": "[not_held]",
 }
 
 

@@ -17,6 +17,7 @@ from ceso_mcp.facts.storage import HasProgram
 from ceso_mcp.fields import BackupName, DatastoreName, HardwareVersion, PortgroupName, VmName
 from ceso_mcp.operation import Change
 from ceso_mcp.plan import Plan
+from ceso_mcp.recipes.addressing import addressed, new_owner
 from ceso_mcp.recipes.bring_up import bring_up, outcome
 from ceso_mcp.recipes.copying import taken_macs
 from ceso_mcp.recipes.fitting import fitted, without_lost_networks
@@ -68,11 +69,15 @@ class RestoreVm(GuestFields, ProofFields, Change):
         place.require_room(size, "the restored VM")
         source, lost = without_lost_disks(source, manifest)
         source, unfit = await fitted(facts, source, hardware_version=self.hardware_version)
-        cards = cards_for(source, self, self.portgroup, self.nics)
+        owner = new_owner(place, self, facts.fixed.seed)
+        given = await addressed(facts, self, self.portgroup, owner, inventory)
+        cards = cards_for(source, given.guest, given.portgroup, given.guest.nics)
         portgroups = await self._portgroups(facts, source, cards)
         source, lonely = await without_lost_networks(facts, source, portgroups)
         notes += vlan_warnings(source, cards, self.vlans, await facts.read(Portgroups()))
-        identity = new_identity(self, self.name, cards.numbers, facts.fixed.seed, taken_macs(inventory), own)
+        identity = new_identity(
+            given.guest, self.name, cards.numbers, facts.fixed.seed, taken_macs(inventory), own
+        )
         same_name = await refuse_taken(facts, self, identity.expectation, inventory)
         targets = {disk.index: place.disk(i) for i, disk in enumerate(manifest.disks)}
         has_nvram = any(file.name == "vm.nvram" for file in manifest.files)
@@ -90,7 +95,7 @@ class RestoreVm(GuestFields, ProofFields, Change):
             ),
         )
         left_out = (*unfit, *lonely, *dropped)
-        steps = [place.claim()]
+        steps = [*given.steps, place.claim()]
         for disk in manifest.disks:
             steps += restore_disk(self.backup_id, disk, targets[disk.index])
         if has_nvram:
@@ -108,6 +113,7 @@ class RestoreVm(GuestFields, ProofFields, Change):
                 *identity.warnings,
                 *notes,
                 *same_name,
+                *given.warnings,
                 *left_out,
                 *(f"The disk {node} is not in the backup and is left out." for node in lost),
                 *(f"Not in the backup: {item.what}: {item.why}." for item in manifest.not_included),
@@ -116,6 +122,7 @@ class RestoreVm(GuestFields, ProofFields, Change):
             estimate=place.estimate(size),
             outcome={
                 **outcome(place, identity, on=self.power_on, proof=self),
+                **given.outcome,
                 "backup_id": self.backup_id,
                 "compared": True,
                 "left_out": left_out,

@@ -15,6 +15,7 @@ from ceso_mcp.fields import ExistingVm
 from ceso_mcp.operation import Change
 from ceso_mcp.plan import Capture, Captures, Judge, Plan, Recheck, Step
 from ceso_mcp.recipes.judging import vim_cmd_worked
+from ceso_mcp.recipes.letting_go import let_go
 from ceso_mcp.recipes.place import is_gone
 from ceso_mcp.recipes.templates import is_marked
 from ceso_mcp.shell import Captured, sh
@@ -24,7 +25,8 @@ class DeleteVm(Change):
     """Delete a VM: its registration, its disks, its folder. Cannot be undone; back it up first.
 
     Refused while the VM is on or suspended, when one of its disks lies outside its folder, or when
-    another VM uses one of its disks: the host deletes whatever the VM names.
+    another VM uses one of its disks: the host deletes whatever the VM names. Addresses that it has from
+    a pool are released, and the DNS records that ceso made for it are removed.
     """
 
     title: ClassVar[str] = "Delete a VM"
@@ -32,6 +34,9 @@ class DeleteVm(Change):
     may_destroy: ClassVar[bool] = True
 
     vm: ExistingVm = Field(description="exact name of the VM")
+    keep_addresses: bool = Field(
+        False, description="leave its addresses of pools held and its DNS records in place"
+    )
 
     async def plan(self, facts: Facts) -> Plan:
         inventory = await facts.read(Inventory())
@@ -44,9 +49,11 @@ class DeleteVm(Change):
             )
         links, allocated = await self._links(facts, vm)
         _refuse_foreign(vm, links, inventory)
+        freed = [] if self.keep_addresses else await let_go(facts, vm, inventory)
         return Plan(
             title=f"delete VM {vm.name}",
             steps=(
+                *freed,
                 Step(
                     "delete the VM and its disks",
                     sh("vim-cmd", "vmsvc/destroy", vm.vmid),

@@ -14,6 +14,7 @@ from pathlib import Path
 OPERATIONS = Path(__file__).parents[2] / "operations"
 
 NOUNS: dict[str, str] = {
+    "pool": "Make, show and change pools of addresses that VMs take theirs from.",
     "template": "Check, prepare and list golden templates.",
     "vm": "List, show, create, clone, readdress, power and delete virtual machines.",
     "backup": "Back VMs up, list and check backups, restore from them.",
@@ -83,6 +84,26 @@ TABLE: tuple[Row, ...] = (
         ("vm",),
         ("ceso --lab template prepare ubuntu-24.04-golden",),
     ),
+    Row(
+        "pool",
+        "create",
+        "create_pool",
+        ("name",),
+        (
+            "ceso --lab pool create lab --ranges 192.0.2.150-192.0.2.199/24 --gateway4 192.0.2.1"
+            " --dns 192.0.2.53 --portgroup 'VM Network'",
+        ),
+    ),
+    Row("pool", "list", "list_pools", (), ("ceso --lab pool list",)),
+    Row("pool", "set", "set_pool", ("name",), ("ceso --lab pool set lab --exclude 192.0.2.160",)),
+    Row(
+        "pool",
+        "release",
+        "release_address",
+        ("address",),
+        ("ceso --lab pool release 192.0.2.150 --dry-run",),
+    ),
+    Row("pool", "delete", "delete_pool", ("name",), ("ceso --lab pool delete lab",)),
     Row("backup", "create", "backup_vm", ("vm",), ("ceso --lab backup create ubuntu-24.04-golden",)),
     Row("backup", "list", "list_backups", (), ("ceso --lab backup list",)),
     Row("backup", "verify", "verify_backup", ("backup_id",), ("ceso --lab backup verify BACKUP",)),
