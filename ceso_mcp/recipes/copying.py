@@ -43,23 +43,37 @@ class CopyWish:
     annotation: str | None = None
 
 
-async def plan_copy(facts: Facts, wish: CopyWish, title: str) -> Plan:
+@dataclass(frozen=True, slots=True)
+class Siblings:
+    """What VMs that the same plan makes before this one take: MAC addresses and room."""
+
+    macs: frozenset[str] = frozenset()
+    copied_bytes: int = 0
+
+    def and_one(self, plan: Plan) -> Siblings:
+        """With the VM of `plan` too."""
+        macs = plan.outcome["macs"]
+        assert isinstance(macs, tuple)
+        return Siblings(self.macs | set(macs), self.copied_bytes + plan.estimate.copy_bytes)
+
+
+async def plan_copy(facts: Facts, wish: CopyWish, title: str, siblings: Siblings | None = None) -> Plan:
     """Every check first, then the steps; raises Refused with a reason of its own for each problem."""
+    siblings = siblings or Siblings()
     own, notes = await read_own_data(facts, wish.guest)
     inventory = await facts.read(Inventory())
     source = inventory.named(wish.source)
     disks = await _source_disks(facts, source)
     place = await choose_place(facts, wish.name, wish.datastore or source.path.datastore, inventory)
     size = sum(disk.allocated_bytes for disk in disks)
-    place.require_room(size, f"the copy of {source.name!r}")
+    place.require_room(siblings.copied_bytes + size, f"the copy of {source.name!r}")
     owner = new_owner(place, wish.guest, facts.fixed.seed)
     given = await addressed(facts, wish.guest, wish.portgroup, owner, inventory)
     cards = cards_for(source.readable, given.guest, given.portgroup, given.guest.nics)
     await _require_portgroups(facts, source.readable, cards)
     notes += vlan_warnings(source.readable, cards, wish.guest.vlans, await facts.read(Portgroups()))
-    identity = new_identity(
-        given.guest, wish.name, cards.numbers, facts.fixed.seed, taken_macs(inventory), own
-    )
+    macs = taken_macs(inventory) | siblings.macs
+    identity = new_identity(given.guest, wish.name, cards.numbers, facts.fixed.seed, macs, own)
     same_name = await refuse_taken(facts, wish.proof, identity.expectation, inventory)
     targets = {d.node: place.disk(i) for i, d in enumerate(source.readable.disks())}
     nvram = await nvram_of(facts, source)
