@@ -1,4 +1,4 @@
-"""A real golden image from end to end: looked into, copied, booted, cleaned by the script, looked into again."""
+"""A real golden image: looked into, copied, booted, cleaned by the script, looked into again."""
 
 from __future__ import annotations
 
