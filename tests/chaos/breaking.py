@@ -222,8 +222,12 @@ async def violations(house: House, job: Job, before: Any, operation: str) -> lis
         found.append(f"{operation} changed the host")
     if operation == "restore_disk" and (job.state == "done") == (after == before):
         found.append(f"the job is {job.state}, but the disk is not there or the host not as before")
-    if operation in ON_TEMPLATES and (job.state == "done") == (after == before):
-        found.append(f"the job is {job.state}, but the mark is not as it says")
+    if operation in ON_TEMPLATES:
+        changed_files = dict(before["files"].items() ^ after["files"].items())
+        if any(not name.endswith(f"/{TEMPLATE}.vmx") for name in changed_files):
+            found.append(f"more than the .vmx is another: {sorted(changed_files)}")
+        if job.state == "done" and after == before:
+            found.append("the job is done, but the .vmx is as it was")
     for backup in (await house.ask("list_backups")).backups:
         if not (await house.ask("verify_backup", backup_id=backup.backup_id)).intact:
             found.append(f"backup {backup.backup_id} is listed and damaged")

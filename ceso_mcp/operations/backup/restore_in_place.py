@@ -25,6 +25,7 @@ from ceso_mcp.recipes.place import Place
 from ceso_mcp.recipes.reborn import refuse_uncopyable
 from ceso_mcp.recipes.restoring import restore_disk, without_lost_disks
 from ceso_mcp.recipes.swapping import kept_aside, swap
+from ceso_mcp.recipes.templates import unmarked
 from ceso_mcp.recipes.transfer import write_file
 
 _OF_A_RUN = re.compile(r"checkpoint\.vmstate.*|sched\.swap\.derivedname|.*\.redo|(.*\.)?ctkenabled", re.I)
@@ -58,7 +59,7 @@ class RestoreInPlace(Change):
         inventory = await facts.read(Inventory())
         vm = inventory.named(self.vm)
         self._refuse_unfit(vm, manifest.vm.uuid_bios, inventory)
-        source, lost = without_lost_disks(Vmx.parse_bytes(data), manifest)
+        source, lost = without_lost_disks(unmarked(Vmx.parse_bytes(data)), manifest)
         refuse_uncopyable(source)
         source, left_out = await fitted(
             facts, source, hardware_version=self.hardware_version, folder=vm.folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -288,6 +289,27 @@ def test_tables_that_lie_are_refused() -> None:
     endless[MIB + 454 : MIB + 462] = (0).to_bytes(4, "little") + (1).to_bytes(4, "little")
     with pytest.raises(Unknown, match="no end"):
         drive(partitions(len(endless)), endless)
+
+
+@pytest.mark.parametrize("runs_round", [False, True])
+def test_lvms_own_program_reads_the_physical_volume_that_the_tests_make(
+    tmp_path: Path, runs_round: bool
+) -> None:
+    program = shutil.which("pvck", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if program is None:
+        pytest.skip("needs lvm2")
+    place = tmp_path / "pv"
+    place.write_bytes(lvm(12 * MIB, bytes(8 * MIB), runs_round=runs_round))
+    ran = subprocess.run(
+        [program, "--dump", "metadata", str(place)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin", "LVM_SUPPRESS_FD_WARNINGS": "1"},
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "# vgname ubuntu-vg seqno 2" in ran.stdout
+    assert 'contents = "Text Format Volume Group"' in ran.stdout
 
 
 @pytest.mark.parametrize("text", ["vg {", "vg = [", "= 3", 'vg { a = "x }', "vg { a { } } }"])

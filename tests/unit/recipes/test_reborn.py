@@ -34,6 +34,12 @@ def readable(path: Path) -> Vmx:
         pytest.skip("the capture was broken by its author")
 
 
+def test_a_copy_of_a_template_is_no_template() -> None:
+    source = Vmx.parse('ceso.template.prepared = "2026-08-01T09:00:00+00:00"\nmemSize = "512"\n')
+    copy, _ = reborn(source, birth(source))
+    assert "ceso.template" not in copy.render()
+
+
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
 def test_nothing_that_identifies_the_source_is_carried_over(path: Path) -> None:
     source = readable(path)
