@@ -13,7 +13,7 @@ RIVALS := openssh-server restic borgbackup util-linux iproute2
 # Servers that the slow suites of repositories run against.
 STORAGE := openssh-server
 # Real guests in QEMU, and the image that they boot from.
-GUESTS := qemu-system-x86 ovmf mmdebstrap mtools grub-pc-bin grub-efi-amd64-bin grub-common e2fsprogs iproute2
+GUESTS := qemu-system-x86 ovmf mmdebstrap mtools grub-pc-bin grub-efi-amd64-bin grub-common e2fsprogs iproute2 dnsmasq-base openssh-client
 # Whose decisions are compared with ours.
 OTHERS := restic
 # Unpacks releases of Debian and Ubuntu, whose cloud-init and netplan read what guests are told.

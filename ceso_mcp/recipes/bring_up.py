@@ -106,14 +106,20 @@ def power_on(vm: Captured | int = VMID, timeout_s: float = 120) -> list[Step]:
         Step(
             "power on",
             sh("vim-cmd", "vmsvc/power.on", vm),
-            judge=vim_cmd_worked,
+            judge=power_on_accepted,
             recheck=Recheck(state, is_on),
             undo=Undo((cancel_question(vm), sh("vim-cmd", "vmsvc/power.off", vm)), done=powered_off),
             watch=watch_for_question(vm),
             timeout_s=timeout_s,
         ),
-        Step("see that it is on", state, until=until_power(PowerState.ON, 60), reads_only=True),
+        Step("see that it is on", state, until=until_power(PowerState.ON, 180), reads_only=True),
     ]
+
+
+def power_on_accepted(reply: Reply, captures: Captures) -> None:
+    """Judge of powering on. Where vim-cmd's patience ended the task goes on: the next step waits for it."""
+    if "Operation timed out" not in reply.output:
+        vim_cmd_worked(reply, captures)
 
 
 def powered_off(reply: Reply, captures: Captures) -> None:

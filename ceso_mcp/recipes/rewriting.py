@@ -43,7 +43,8 @@ class Rewriting:
         path, new, kept = self.vm.path, self._new, self.kept
         reload = sh("vim-cmd", "vmsvc/reload", self.vm.vmid)
         back = sh("test", "!", "-e", kept).otherwise(sh("mv", kept, path))
-        # A copy that differs is the only one of the old file: it stays, and is named.
+        # A copy is whole or has another name; one that differs is the only one of the old file: it stays.
+        part = kept.sibling(f"{kept.name}.part")
         same = sh("diff", kept, path).to("/dev/null").then(sh("rm", "-f", kept))
         rest = sh("grep", "-v", "-i", "-E", lines_of(self.gone), kept)
         line = rest.to(new) if self.added is None else Command(f"{{ {rest.line}; cat; }} > {sh(new).line}")
@@ -51,8 +52,13 @@ class Rewriting:
             see_it_is_off(self.vm),
             Step(
                 "keep a copy of the VM's configuration",
-                sh("cp", path, kept),
-                undo=Undo((sh("test", "!", "-e", kept).otherwise(Command(f"{{ {same.line}; }}")),)),
+                sh("cp", path, part).then(sh("mv", part, kept)),
+                undo=Undo(
+                    (
+                        sh("rm", "-f", part),
+                        sh("test", "!", "-e", kept).otherwise(Command(f"{{ {same.line}; }}")),
+                    )
+                ),
                 repeatable=True,
             ),
             Step(

@@ -32,6 +32,10 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "delete_vm": {"vm": "web01"},
     "power_vm on": {"vm": "web01", "action": "on"},
     "power_vm off": {"vm": "web01", "action": "off"},
+    "power_vm shutdown": {"vm": "web01", "action": "shutdown"},
+    "scrub_guestinfo": {"vm": "web01", "even_unread": True},
+    "readdress_vm": {"vm": "web01", "ipv4": "192.0.2.44/24", "power_on": False},
+    "readdress_vm with restart": {"vm": "web01", "ipv4": "192.0.2.44/24", "restart": True, "wait_s": 10},
     "prune_repository": {},
     "forget_backups": {},
     "restore_disk": {"vm": "web01"},
@@ -40,6 +44,8 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "unmark_template": {"vm": TEMPLATE},
 }
 ON_TEMPLATES = ("prepare_template", "unmark_template")
+RESTARTS = ("backup_vm with restart", "readdress_vm with restart")
+GUEST_RUNS = (*RESTARTS, "power_vm shutdown")
 MAKES_A_VM = ("create_vm", "clone_vm", "restore_vm")
 DEATHS = ("worker dies before", "worker dies after", "machine reboots before", "machine reboots after")
 FAULTS: dict[str, dict[str, Any]] = {
@@ -82,7 +88,7 @@ class Tally:
 def as_it_is(house: House, operation: str) -> dict[str, Any]:
     """The host as it is compared; a guest that was restarted has written to its own disk."""
     found = at_rest(house)
-    if operation == "backup_vm with restart":
+    if operation in RESTARTS:
         files = {
             name: what
             for name, what in found["files"].items()
@@ -105,7 +111,7 @@ async def prepared(house: House, operation: str) -> dict[str, Any]:
     """The arguments of `operation`, after what it needs has been made."""
     arguments = dict(OPERATIONS[operation])
     if operation not in ("create_vm", "clone_vm", "backup_vm with snapshots", *ON_TEMPLATES):
-        template = TEMPLATE if operation == "backup_vm with restart" else SMALL
+        template = TEMPLATE if operation in GUEST_RUNS else SMALL
         await house.do(
             "create_vm", name="web01", template=template, unprepared=True, ssh_keys=[KEY], power_on=False
         )
@@ -117,7 +123,7 @@ async def prepared(house: House, operation: str) -> dict[str, Any]:
         made = await house.do("backup_vm", vm="web01")
         if operation != "prune_repository":
             arguments["backup_id"] = made["backup_id"]
-    if operation in ("power_vm off", "backup_vm hot", "backup_vm with restart"):
+    if operation in (*GUEST_RUNS, "power_vm off", "backup_vm hot"):
         await house.do("power_vm", vm="web01", action="on")
         await asyncio.to_thread(settled, house.lab)
     return arguments
