@@ -171,9 +171,9 @@ class Rfc2136:
         except EOFError:
             raise HostFault(f"{where} ended the connection without an answer", code="dns_lost") from None
         except dns.exception.DNSException as error:
-            raise HostFault(
-                f"the answer of {where} cannot be trusted ({type(error).__name__})", code="dns_lost"
-            ) from None
+            unsigned = "requires a TSIG" in str(error)  # a plain FormError to dnspython
+            said = "is not signed" if unsigned else f"cannot be trusted ({type(error).__name__})"
+            raise HostFault(f"the answer of {where} {said}", code="dns_lost") from None
 
     def _key_refused(self, error: Exception) -> Refused:
         why = {
