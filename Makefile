@@ -11,7 +11,7 @@ DEBIAN := busybox-static bubblewrap python3-venv qemu-utils age zstd gpg gpg-age
 # What the benchmarks compare with, and what they need besides.
 RIVALS := openssh-server restic borgbackup util-linux iproute2
 # Servers that the slow suites of repositories run against.
-STORAGE := openssh-server
+STORAGE := openssh-server knot
 # Real guests in QEMU, and the image that they boot from.
 GUESTS := qemu-system-x86 ovmf mmdebstrap mtools grub-pc-bin grub-efi-amd64-bin grub-common e2fsprogs iproute2 dnsmasq-base openssh-client
 # Whose decisions are compared with ours.

@@ -54,14 +54,14 @@ class Rfc2136:
         self._require_zone(zone)
         found: list[Record] = []
         for name, kind in names:
-            answer = self._ask(dns.message.make_query(name, kind))
+            answer = self._look(dns.message.make_query(name, kind))
             if answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
                 raise self._refusal(zone, answer.rcode(), "could not be asked")
             found += _records(answer, kind)
         return tuple(found)
 
     def _require_zone(self, zone: str) -> None:
-        answer = self._ask(dns.message.make_query(zone, "SOA"))
+        answer = self._look(dns.message.make_query(zone, "SOA"))
         authoritative = bool(answer.flags & dns.flags.AA) and answer.rcode() == dns.rcode.NOERROR
         if not (authoritative and any(row.rdtype == dns.rdatatype.SOA for row in answer.answer)):
             raise Refused(
@@ -89,11 +89,8 @@ class Rfc2136:
             )
         if answered != dns.rcode.NOERROR:
             raise self._refusal(zone, answered, "did not take the update")
-        if self._missing(zone, records):
-            raise HostFault(
-                f"{self._settings.server} took the update of {zone} and does not show it",
-                code="timeout",  # nobody knows how it ended, so it is taken back
-            )
+        if self._missing_after(zone, records):
+            raise self._not_shown(zone, f"does not show {words(records)}")
 
     def remove(self, zone: str, records: Sequence[Record]) -> None:
         update = self._update(zone)
@@ -102,12 +99,19 @@ class Rfc2136:
         answered = self._send(update, zone, records)
         if answered != dns.rcode.NOERROR:
             raise self._refusal(zone, answered, "did not take the update")
-        left = set(records) - set(self._missing(zone, records))
+        left = set(records) - set(self._missing_after(zone, records))
         if left:
-            raise HostFault(
-                f"{self._settings.server} took the update of {zone} and still shows {words(sorted(left))}",
-                code="timeout",
-            )
+            raise self._not_shown(zone, f"still shows {words(sorted(left))}")
+
+    def _not_shown(self, zone: str, what: str) -> HostFault:
+        """An update was taken and what it did is not seen: nobody knows how it ended, so it is taken back."""
+        return HostFault(f"{self._settings.server} took the update of {zone} and {what}", code="timeout")
+
+    def _missing_after(self, zone: str, records: Sequence[Record]) -> list[Record]:
+        try:
+            return self._missing(zone, records)
+        except CesoError as fault:
+            raise self._not_shown(zone, f"cannot be asked what it did ({fault.message})") from None
 
     def _missing(self, zone: str, records: Sequence[Record]) -> list[Record]:
         names = tuple(dict.fromkeys((name, kind) for name, kind, _ in records))
@@ -139,7 +143,14 @@ class Rfc2136:
                 code="timeout",
             ) from None
 
+    def _look(self, message: Any) -> Any:
+        try:
+            return self._ask(message)
+        except HostFault as fault:
+            raise HostFault(fault.message, code="dns_unreachable") from None
+
     def _ask(self, message: Any) -> Any:
+        """The answer to one message; HostFault `dns_lost` if it may have arrived all the same."""
         where = f"the DNS server {self._settings.server}"
         try:
             return dns.query.tcp(
@@ -151,18 +162,18 @@ class Rfc2136:
             )
         except dns.tsig.PeerError:
             raise
-        except (ConnectionRefusedError, OSError) as error:
-            if isinstance(error, ConnectionRefusedError):
-                raise HostFault(f"{where} refuses the connection", code="dns_unreachable") from None
-            raise HostFault(f"{where} cannot be reached: {error.strerror}", code="dns_unreachable") from None
+        except ConnectionRefusedError:
+            raise HostFault(f"{where} refuses the connection", code="dns_unreachable") from None
+        except OSError as error:
+            raise HostFault(f"{where} cannot be reached: {error.strerror}", code="dns_lost") from None
         except dns.exception.Timeout:
             raise HostFault(f"{where} did not answer in time", code="dns_lost") from None
         except EOFError:
             raise HostFault(f"{where} ended the connection without an answer", code="dns_lost") from None
         except dns.exception.DNSException as error:
-            raise HostFault(
-                f"the answer of {where} cannot be trusted ({type(error).__name__})", code="dns_lost"
-            ) from None
+            unsigned = "requires a TSIG" in str(error)  # a plain FormError to dnspython
+            said = "is not signed" if unsigned else f"cannot be trusted ({type(error).__name__})"
+            raise HostFault(f"the answer of {where} {said}", code="dns_lost") from None
 
     def _key_refused(self, error: Exception) -> Refused:
         why = {

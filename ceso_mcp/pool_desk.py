@@ -25,7 +25,7 @@ from ceso_mcp.addresses.actions import (
 )
 from ceso_mcp.addresses.backends import AddressBook, DnsProvider
 from ceso_mcp.config import DnsSection
-from ceso_mcp.errors import HostFault, Refused
+from ceso_mcp.errors import CesoError, Refused
 
 
 class PoolDesk:
@@ -100,12 +100,9 @@ class PoolDesk:
         book.note_records(action.zone, action.records, vmx=action.vmx, uuid_bios=action.uuid_bios)
         try:
             provider.add(action.zone, action.records, action.ttl, again=action.again)
-        except HostFault as fault:
-            if fault.code != "timeout":
+        except CesoError as fault:
+            if fault.code != "timeout" and not action.again:  # refused as a whole: nothing of it was made
                 book.forget_records(action.zone, action.records)
-            raise
-        except Exception:
-            book.forget_records(action.zone, action.records)  # refused as a whole: nothing of it was made
             raise
 
     def _dns_settings(self) -> DnsSettings:

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ceso_mcp.addresses.actions import HoldAddress, Ledger, NoLease, lease_name
+from ceso_mcp.addresses.actions import HoldAddress, KeptRecord, Ledger, NoLease, Reservation, lease_name
 from ceso_mcp.addresses.pool import Address, Family, Pool
 from ceso_mcp.errors import InvalidArguments, Refused, Unreadable
 from ceso_mcp.fact import Facts
@@ -49,6 +49,7 @@ class Addressed:
     """The wish with addresses in place of pools, and what it takes to have them.
 
     `steps` come before all others of the plan. Without any pool the wish is as it was, and there are none.
+    `kept` are addresses that the VM had already and goes on having.
     """
 
     guest: GuestFields
@@ -56,14 +57,16 @@ class Addressed:
     steps: tuple[Step, ...] = ()
     warnings: tuple[str, ...] = ()
     outcome: Mapping[str, Any] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One card's pool and its addresses of it."""
+    """One card's pool and its addresses of it, `kept` those that the VM has already."""
 
     pool: Pool
     addresses: tuple[Address, ...]
+    kept: tuple[Address, ...] = ()
 
 
 def new_owner(place: Place, guest: GuestFields, seed: bytes) -> Owner:
@@ -73,25 +76,36 @@ def new_owner(place: Place, guest: GuestFields, seed: bytes) -> Owner:
 
 
 async def addressed(
-    facts: Facts, guest: GuestFields, portgroup: str | None, owner: Owner, inventory: HostVms
+    facts: Facts,
+    guest: GuestFields,
+    portgroup: str | None,
+    owner: Owner,
+    inventory: HostVms,
+    own: Sequence[Reservation] = (),
+    going: Sequence[KeptRecord] = (),
 ) -> Addressed:
     """Draw an address for every card that names a pool.
+
+    `own` are addresses that the VM holds already: a card on the same pool keeps one. `going` are its DNS
+    records as they are now.
 
     Raises Refused, before anything is touched: `no_such_pool`, `pool_exhausted`, `address_outside_pool`,
     `address_taken`, `address_in_use` (it answers a ping), `portgroup_not_the_pools`, and those of `naming`.
     """
     if all(card.pool is None for card in guest.cards()):
-        return Addressed(guest, portgroup)
+        left = await named(facts, owner.hostname, owner.vmx, owner.uuid_bios, (), going)
+        return Addressed(guest, portgroup, left.steps)
     ledger = await facts.read(Addresses())
     theirs, unknown = addresses_of(inventory, but=owner.vmx)
     drawn: dict[int, Drawn] = {}
+    at_hand = list(own)
     warnings = [f"The addresses of {name!r} are not known: its metadata cannot be read." for name in unknown]
     for number, card in enumerate(guest.cards()):
         if card.pool is not None:
-            drawn[number], said = await _draw(facts, ledger, number, card, theirs)
+            drawn[number], said = await _draw(facts, ledger, number, card, theirs, at_hand)
             warnings += said
     cards, dropped = _cards(guest, portgroup, drawn)
-    names = await named(facts, owner.hostname, owner.vmx, owner.uuid_bios, [*drawn.values()])
+    names = await named(facts, owner.hostname, owner.vmx, owner.uuid_bios, [*drawn.values()], going)
     lease = lease_name(facts.fixed.seed)
     holds = [
         Step(
@@ -100,6 +114,7 @@ async def addressed(
         )
         for item in drawn.values()
         for address in item.addresses
+        if address not in item.kept
     ]
     return Addressed(
         _resolved(guest, cards),
@@ -110,11 +125,17 @@ async def addressed(
             "addresses": tuple(str(a) for item in drawn.values() for a in item.addresses),
             **({"dns_name": names.name} if names.name else {}),
         },
+        tuple(str(a) for item in drawn.values() for a in item.kept),
     )
 
 
 async def _draw(
-    facts: Facts, ledger: Ledger, number: int, card: NicFields, theirs: Mapping[str, str]
+    facts: Facts,
+    ledger: Ledger,
+    number: int,
+    card: NicFields,
+    theirs: Mapping[str, str],
+    at_hand: list[Reservation],
 ) -> tuple[Drawn, list[str]]:
     pool = ledger.pool(card.pool or "")
     if pool is None:
@@ -128,12 +149,27 @@ async def _draw(
         raise Refused(f"pool {pool.name} has no address of the family that is wanted", code="pool_has_none")
     found: list[Address] = []
     warnings: list[str] = []
+    kept: list[Address] = []
     for family in families:
+        wanted = card.wanted(family)
+        mine = next(
+            (
+                item
+                for item in at_hand
+                if (item.pool, item.family) == (pool.name, family) and wanted in ("", item.address)
+            ),
+            None,
+        )
+        if mine is not None:
+            at_hand.remove(mine)
+            kept.append(ipaddress.ip_address(mine.address))
+            found.append(kept[-1])
+            continue
         address, told = await _free(facts, pool, family, number, card.wanted(family) or "", theirs)
         found.append(address)
         if told:
             warnings.append(told)
-    return Drawn(pool, tuple(found)), warnings
+    return Drawn(pool, tuple(found), tuple(kept)), warnings
 
 
 async def _free(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ceso_mcp.addresses.actions import AddRecords, DnsSettings, KeptRecord, Ledger, RemoveRecords
+from ceso_mcp.addresses.actions import AddRecords, DnsSettings, KeptRecord, RemoveRecords
 from ceso_mcp.addresses.pool import Address, Pool
 from ceso_mcp.addresses.records import Record, host_records, pointer, words, zone_of
 from ceso_mcp.errors import Refused
@@ -32,16 +32,23 @@ class Names:
 
 
 async def named(
-    facts: Facts, hostname: str | None, vmx: str, uuid_bios: str, drawn: Sequence[PoolAddresses]
+    facts: Facts,
+    hostname: str | None,
+    vmx: str,
+    uuid_bios: str,
+    drawn: Sequence[PoolAddresses],
+    going: Sequence[KeptRecord] = (),
 ) -> Names:
     """Records for the addresses whose pool has a zone: one update a zone, pointers too.
+
+    `going` are the VM's records as they are now; they are removed first, unless they are the same.
 
     Raises Refused: `dns_not_configured`, `zone_not_configured`, `hostname_outside_zone`, `hostname_needed`,
     `dns_no_zone`, `dns_name_taken`, `dns_address_taken`.
     """
     zoned = [item for item in drawn if item.pool.zone]
     if not zoned:
-        return Names()
+        return Names(steps=tuple(removal(going, await facts.read(Dns()))) if going else ())
     settings = await facts.read(Dns())
     forward: dict[str, list[Record]] = {}
     backward: dict[str, list[Record]] = {}
@@ -60,12 +67,18 @@ async def named(
                 warnings.append(f"{address} gets no pointer: no zone in reverse_zones of [dns] is for it.")
             else:
                 backward.setdefault(reverse, []).append(record)
+    new = {(zone, record) for zone, records in (*forward.items(), *backward.items()) for record in records}
+    old = {(item.zone, item.record) for item in going}
+    if new == old:
+        return Names(first, (), tuple(warnings))
     for zone, records in forward.items():
         asked = dict.fromkeys((name, kind) for name, _, _ in records for kind in ("A", "AAAA"))
-        _refuse_taken(await facts.read(RecordsAt(zone, tuple(asked))), zone, "dns_name_taken", "name")
+        found = await facts.read(RecordsAt(zone, tuple(asked)))
+        _refuse_taken([r for r in found if (zone, r) not in old], zone, "dns_name_taken", "name")
     for zone, records in backward.items():
         asked = dict.fromkeys((name, "PTR") for name, _, _ in records)
-        _refuse_taken(await facts.read(RecordsAt(zone, tuple(asked))), zone, "dns_address_taken", "address")
+        found = await facts.read(RecordsAt(zone, tuple(asked)))
+        _refuse_taken([r for r in found if (zone, r) not in old], zone, "dns_address_taken", "address")
     steps = [
         Step(
             f"add {'name' if zone in forward else 'pointer'} to DNS zone {zone}",
@@ -73,7 +86,7 @@ async def named(
         )
         for zone, records in (*forward.items(), *backward.items())
     ]
-    return Names(first, tuple(steps), tuple(warnings))
+    return Names(first, (*removal(going, settings), *steps), tuple(warnings))
 
 
 def require_zone(zone: str, settings: DnsSettings) -> None:
@@ -135,12 +148,7 @@ def removal(kept: Sequence[KeptRecord], settings: DnsSettings) -> list[Step]:
     return steps
 
 
-def records_of(ledger: Ledger, vmx: str, uuid_bios: str) -> list[KeptRecord]:
-    """Records that ceso made for one VM."""
-    return [item for item in ledger.records if (item.vmx, item.uuid_bios) == (vmx, uuid_bios)]
-
-
-def _refuse_taken(found: tuple[Record, ...], zone: str, code: str, what: str) -> None:
+def _refuse_taken(found: Sequence[Record], zone: str, code: str, what: str) -> None:
     if found:
         raise Refused(
             f"the {what} is in the DNS zone {zone} already: {words(found)}",

@@ -30,6 +30,8 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "backup_vm with restart": {"vm": "web01", "how": "restart"},
     "restore_vm": {"name": NEW, "datastore": "datastore1"},
     "delete_vm": {"vm": "web01"},
+    "clone_vm from a pool": {"name": NEW, "source": SMALL, "pool": "lab"},
+    "delete_vm from a pool": {"vm": "web01"},
     "power_vm on": {"vm": "web01", "action": "on"},
     "power_vm off": {"vm": "web01", "action": "off"},
     "power_vm shutdown": {"vm": "web01", "action": "shutdown"},
@@ -46,7 +48,9 @@ OPERATIONS: dict[str, dict[str, Any]] = {
 ON_TEMPLATES = ("prepare_template", "unmark_template")
 RESTARTS = ("backup_vm with restart", "readdress_vm with restart")
 GUEST_RUNS = (*RESTARTS, "power_vm shutdown")
-MAKES_A_VM = ("create_vm", "clone_vm", "restore_vm")
+MAKES_A_VM = ("create_vm", "clone_vm", "restore_vm", "clone_vm from a pool")
+FROM_A_POOL = ("clone_vm from a pool", "delete_vm from a pool")
+POOL = {"name": "lab", "ranges": ["198.18.0.0/16"], "gateway4": "198.18.0.1"}
 DEATHS = ("worker dies before", "worker dies after", "machine reboots before", "machine reboots after")
 FAULTS: dict[str, dict[str, Any]] = {
     "connection cut before": {"effect": "cut_before"},
@@ -102,19 +106,23 @@ async def afresh(house: House) -> None:
     """The lab as it was seeded, at rest, and no repository."""
     await asyncio.to_thread(house.lab.reset)
     # The place is forgotten too: one that had a repository and is empty counts as not mounted.
-    for folder in (house.folder / "backups", house.folder / "state" / "repositories"):
+    for folder in (house.folder / name for name in ("backups", "state/repositories", "state/addresses")):
         await asyncio.to_thread(shutil.rmtree, folder, True)
+    house.ceso._ipam = None
     await asyncio.to_thread(settled, house.lab)
 
 
 async def prepared(house: House, operation: str) -> dict[str, Any]:
     """The arguments of `operation`, after what it needs has been made."""
     arguments = dict(OPERATIONS[operation])
-    if operation not in ("create_vm", "clone_vm", "backup_vm with snapshots", *ON_TEMPLATES):
-        template = TEMPLATE if operation in GUEST_RUNS else SMALL
-        await house.do(
-            "create_vm", name="web01", template=template, unprepared=True, ssh_keys=[KEY], power_on=False
-        )
+    pool = {}
+    if operation in FROM_A_POOL:
+        await house.do("create_pool", **POOL)
+        pool = {"pool": "lab"}
+    copies = ("create_vm", "clone_vm", "backup_vm with snapshots", "clone_vm from a pool", *ON_TEMPLATES)
+    if operation not in copies:
+        asked = {"name": "web01", "ssh_keys": [KEY], "power_on": False, "unprepared": True, **pool}
+        await house.do("create_vm", template=TEMPLATE if operation in GUEST_RUNS else SMALL, **asked)
     if operation == "forget_backups":
         await house.do("backup_vm", vm="web01")
         await house.do("backup_vm", vm="web01")
@@ -234,6 +242,11 @@ async def violations(house: House, job: Job, before: Any, operation: str) -> lis
             found.append(f"more than the .vmx is another: {sorted(changed_files)}")
         if job.state == "done" and after == before:
             found.append("the job is done, but the .vmx is as it was")
+    if operation in FROM_A_POOL:
+        rows = [row for pool in (await house.ask("list_pools")).pools for row in pool.addresses]
+        holders = {row.vm for row in rows if row.state == "held"}
+        if holders != vms & {NEW, "web01"}:
+            found.append(f"addresses are held by {holders}, and the VMs are {vms}")
     for backup in (await house.ask("list_backups")).backups:
         if not (await house.ask("verify_backup", backup_id=backup.backup_id)).intact:
             found.append(f"backup {backup.backup_id} is listed and damaged")

@@ -19,7 +19,17 @@ from ceso_mcp.lab import Lab
 from e2e.conftest import KEY, House
 
 SMALL = "it's a test [old]"
-MAY_HAPPEN = {"pool_exhausted", "name_taken", "host_changed", "host_busy", "vm_not_found", "dns_name_taken"}
+MAY_HAPPEN = {
+    "pool_exhausted",
+    "name_taken",
+    "folder_exists",
+    "host_changed",
+    "host_busy",
+    "vm_not_found",
+    "vmx_unreadable",
+    "dns_name_taken",
+}
+"""What a preview may meet while the other process makes or deletes a VM."""
 MOST_VMS = 12
 
 

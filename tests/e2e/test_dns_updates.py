@@ -15,7 +15,7 @@ from knot_server import KNOTD, READ_ONLY, ZONES, KnotServer
 
 from ceso_mcp.addresses.records import Record, pointer
 from ceso_mcp.dynamic_dns import Rfc2136
-from ceso_mcp.errors import CesoError
+from ceso_mcp.errors import CesoError, HostFault
 from ceso_mcp.lab import Fault, Lab
 from ceso_mcp.secrets import SecretRef
 
@@ -102,7 +102,7 @@ def test_each_way_a_server_refuses_has_its_own_code(server: KnotServer, tmp_path
         (server.settings(tsig_name="nobody"), ZONE, "dns_key_refused"),
         (server.settings(tsig_secret=SecretRef(file=broken)), ZONE, "secret_invalid"),
         (good, READ_ONLY, "dns_key_refused"),
-        (good, "elsewhere.example", "dns_key_refused"),
+        (good, "elsewhere.example", "timeout"),
         (server.settings(port=1), ZONE, "dns_unreachable"),
     ):
         fault = refusal(Rfc2136(settings).add, zone, [(f"x.{zone}.", "A", "192.0.2.9")], 300)
@@ -245,6 +245,21 @@ async def test_an_update_that_is_not_answered_is_taken_back_by_recover(
     assert "Left on the host" in job.error["changed"], job.error
     await asyncio.to_thread(server.thaw)
     assert (await recover(house)).state == "done"
+    assert server.contents() == set()
+
+
+def test_an_update_that_cannot_be_looked_at_is_not_called_done(
+    server: KnotServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = Rfc2136(server.settings())
+
+    def away(*_: Any) -> Any:
+        raise HostFault("the DNS server is away", code="dns_unreachable")
+
+    monkeypatch.setattr(provider, "lookup", away)
+    assert refusal(provider.add, ZONE, [A], 300).code == "timeout"
+    assert server.contents() == {A}
+    assert refusal(provider.remove, ZONE, [A]).code == "timeout"
     assert server.contents() == set()
 
 

@@ -38,6 +38,8 @@ EVERY_TOOL = {
     "delete_vm": ["vm=ubuntu-24.04-golden"],
     "backup_vm": ["vm=ubuntu-24.04-golden"],
     "list_backups": [],
+    "list_pools": [],
+    "create_pool": ["name=lab", 'ranges=["192.0.2.150-192.0.2.199/24"]'],
     "backup_status": [],
 }
 """Calls that answer or preview; none of them changes the lab."""
@@ -57,6 +59,9 @@ ASK_FOR_WHAT_IS_NOT_THERE = {
     "check_repository": "",
     "repair_repository": "",
     "repository_stats": "",
+    "set_pool": "name=nowhere",
+    "delete_pool": "name=nowhere",
+    "release_address": "address=192.0.2.150",
     "job_status": "job_id=00000000-0000-0000-0000-000000000000",
 }
 ENVELOPE = {
