@@ -24,6 +24,8 @@ NEW = "it's new"
 OPERATIONS: dict[str, dict[str, Any]] = {
     "create_vm": {"name": NEW, "template": TEMPLATE, "ssh_keys": [KEY], "disk_gib": 3, "wait_s": 10},
     "clone_vm": {"name": NEW, "source": TEMPLATE, "power_on": True, "wait_s": 10},
+    "create_vm several": {"name": f"{NEW} 1", "count": 2, "template": SMALL, "ssh_keys": [KEY]}
+    | {"power_on": False, "unprepared": True},
     "backup_vm": {"vm": "web01"},
     "backup_vm with snapshots": {"vm": "snapshotted"},
     "backup_vm hot": {"vm": "web01"},
@@ -119,7 +121,14 @@ async def prepared(house: House, operation: str) -> dict[str, Any]:
     if operation in FROM_A_POOL:
         await house.do("create_pool", **POOL)
         pool = {"pool": "lab"}
-    copies = ("create_vm", "clone_vm", "backup_vm with snapshots", "clone_vm from a pool", *ON_TEMPLATES)
+    copies = (
+        "create_vm",
+        "create_vm several",
+        "clone_vm",
+        "backup_vm with snapshots",
+        "clone_vm from a pool",
+        *ON_TEMPLATES,
+    )
     if operation not in copies:
         asked = {"name": "web01", "ssh_keys": [KEY], "power_on": False, "unprepared": True, **pool}
         await house.do("create_vm", template=TEMPLATE if operation in GUEST_RUNS else SMALL, **asked)
@@ -232,6 +241,10 @@ async def violations(house: House, job: Job, before: Any, operation: str) -> lis
     vms = {vm.name for vm in (await house.ask("list_vms")).vms}
     if operation in MAKES_A_VM and (NEW in vms) == (after == before):
         found.append("the VM is neither there nor is the host as before")
+    several = {f"{NEW} 1", f"{NEW} 2"} & vms
+    if operation == "create_vm several":
+        if bool(several) == (after == before) or (job.state == "done") != (len(several) == 2):
+            found.append(f"the job is {job.state}, and of the VMs there are {several}")
     if operation.startswith(("backup_vm", "drill_backup")) and after != before:
         found.append(f"{operation} changed the host")
     if operation == "restore_disk" and (job.state == "done") == (after == before):
