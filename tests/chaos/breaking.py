@@ -241,9 +241,9 @@ async def violations(house: House, job: Job, before: Any, operation: str) -> lis
     vms = {vm.name for vm in (await house.ask("list_vms")).vms}
     if operation in MAKES_A_VM and (NEW in vms) == (after == before):
         found.append("the VM is neither there nor is the host as before")
-    several = {f"{NEW} 1", f"{NEW} 2"} & vms
     if operation == "create_vm several":
-        if bool(several) == (after == before) or (job.state == "done") != (len(several) == 2):
+        several = {f"{NEW} 1", f"{NEW} 2"} & vms
+        if bool(several) == (after == before) or (job.state == "done" and len(several) < 2):
             found.append(f"the job is {job.state}, and of the VMs there are {several}")
     if operation.startswith(("backup_vm", "drill_backup")) and after != before:
         found.append(f"{operation} changed the host")
