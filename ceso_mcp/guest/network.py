@@ -151,7 +151,7 @@ class NicAddressing(BaseModel):
         description="IPv6 default gateway, inside the subnet of one of the addresses or link-local (fe80::).",
     )
     nameservers: tuple[Nameserver, ...] = Field(
-        default=(), max_length=8, description="DNS servers, IPv4 or IPv6, in order of preference."
+        default=(), max_length=8, description="DNS servers, in order of preference; IPv4 ones come first."
     )
     search: tuple[SearchDomain, ...] = Field(
         default=(), max_length=32, description="DNS search domains, in order."

@@ -16,12 +16,12 @@ from cloudinit import handlers, helpers, user_data, util, version
 from cloudinit.cmd.main import main
 from cloudinit.handlers.cloud_config import CloudConfigPartHandler
 
-# What `netplan generate` calls; without its Python around it, which looks for a running systemd.
-GENERATOR = next(
-    path
-    for path in ("/usr/libexec/netplan/generate", "/usr/lib/netplan/generate", "/lib/netplan/generate")
-    if os.path.exists(path)
-)
+# What `netplan generate` calls, without its Python around it: that looks for libraries with ldconfig. From
+# netplan 1.2 on, which has a second program beside it, it cannot be called like that.
+GENERATORS = ("/usr/libexec/netplan/generate", "/usr/lib/netplan/generate", "/lib/netplan/generate")
+GENERATE = [next(path for path in GENERATORS if os.path.exists(path))]
+if os.path.exists("/usr/libexec/netplan/configure"):
+    GENERATE = ["netplan", "generate"]
 
 
 def cloud_init(*words):
@@ -90,7 +90,7 @@ def network(text, macs):
     plans[0].chmod(0o600)
     found["plan"] = util.load_yaml(plans[0].read_text("utf-8"))
     made = subprocess.run(
-        [GENERATOR, "--root-dir", "/work/root"],
+        [*GENERATE, "--root-dir", "/work/root"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         check=False,

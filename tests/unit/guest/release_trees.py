@@ -75,6 +75,12 @@ def _build(release: Release, made: Path) -> None:
     _run(["tar", "-C", str(draft), "--exclude=./dev/*", "--no-same-owner", "-xf", str(tar)])
     for folder in ("work", "proc", "run", "tmp", "dev"):
         (draft / folder).mkdir(exist_ok=True)
+    # A file that ca-certificates makes when it is configured; python3-requests loads it when it is imported.
+    bundle = draft / "etc/ssl/certs/ca-certificates.crt"
+    if not bundle.exists():
+        bundle.parent.mkdir(parents=True, exist_ok=True)
+        certificates = sorted((draft / "usr/share/ca-certificates").rglob("*.crt"))
+        bundle.write_bytes(b"".join(path.read_bytes() for path in certificates))
     tar.unlink()
     os.rename(draft, made)
 

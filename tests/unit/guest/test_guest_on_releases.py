@@ -254,7 +254,9 @@ def as_asked(name: str, unit: Unit, asked: NicAddressing, position: int) -> None
     assert unit["Network", "Address"] == [str(a) for a in asked.addresses], name
     gateways = [str(via) for via in (asked.gateway4, asked.gateway6) if via is not None]
     assert unit["Route", "Gateway"] + unit["Network", "Gateway"] == gateways, name
-    assert unit["Network", "DNS"] == [str(dns) for dns in asked.nameservers], name
+    # netplan keeps a list for each family, IPv4 first.
+    servers = sorted(asked.nameservers, key=lambda server: server.version)
+    assert unit["Network", "DNS"] == [str(dns) for dns in servers], name
     assert " ".join(unit["Network", "Domains"]).split() == list(asked.search), name
     dhcp = {(True, True): ["yes"], (True, False): ["ipv4"], (False, True): ["ipv6"]}
     assert unit["Network", "DHCP"] == dhcp.get((asked.dhcp4, asked.dhcp6), []), name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ceso_mcp.guest.cloudinit import cloud_config
@@ -63,6 +63,7 @@ def test_what_cloud_init_would_not_take_is_refused_in_words(text: str, mistake: 
         own_user_data(text)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=80))
 def test_any_yaml_is_either_read_or_refused_without_its_content(text: str) -> None:
     said = ""
