@@ -170,6 +170,7 @@ def _record(step: Step, captures: Mapping[str, str]) -> dict[str, Any]:
         "recheck_reader": name_of(recheck.happened) if recheck else "",
         "leaves": (here.leaves() or "") if here else "",
         "undo_here": _named_action(here.taken_back_by()) if here else None,
+        "here": _named_action(here if here.taken_back_by() else None) if here else None,
         "noted_s": time.time(),
     }
 
@@ -197,6 +198,7 @@ def _revived(record: dict[str, Any]) -> dict[str, Any]:
             "undo_judge": function_named(judge) if judge else exit_zero,
             "recheck_reader": function_named(reader) if reader else None,
             "undo_here": _action(record.get("undo_here")),
+            "here": _action(record.get("here")),
         }
     )
 

@@ -18,7 +18,7 @@ class JournaledStep:
     """One step that was begun. `begun` and `unknown` alike mean that nobody knows how it ended.
 
     Undo and recheck lines may hold captured words; `leaves` names the backup that the step lists;
-    `undo_here` is the action on this machine that takes the step back;
+    `here` is an action on this machine that can be taken back, `undo_here` the one that does it;
     `noted_s` is when it was sent, or when it was given up, in seconds since 1970.
     """
 
@@ -36,6 +36,7 @@ class JournaledStep:
     recheck_reader: Happened | None
     leaves: str
     undo_here: Here | None = None
+    here: Here | None = None
     noted_s: float = 0.0
     part: str = ""
 

@@ -9,7 +9,7 @@ from typing import Any
 from ceso_mcp.errors import Refused, Unreadable
 from ceso_mcp.esxi.vmx import Vmx, VmxNic
 from ceso_mcp.facts.inventory import Vm
-from ceso_mcp.guest.cloudinit import GuestNic, guestinfo, metadata, user_data
+from ceso_mcp.guest.cloudinit import GuestNic, GuestVlan, guestinfo, metadata
 from ceso_mcp.guest.guestinfo import (
     METADATA_KEYS,
     REPORTED_KEYS,
@@ -19,10 +19,13 @@ from ceso_mcp.guest.guestinfo import (
 from ceso_mcp.guest.identity import bios_uuid, instance_id, static_mac
 from ceso_mcp.guest.names import default_hostname
 from ceso_mcp.guest.network import NicAddressing
-from ceso_mcp.guest.readback import nics_of
+from ceso_mcp.guest.own_data import OwnUserData
+from ceso_mcp.guest.readback import nics_of, vlans_of
+from ceso_mcp.recipes.guest_documents import documents
 from ceso_mcp.recipes.guest_setup import Expectation, GuestFields
 from ceso_mcp.recipes.nics import Cards, NicFields
 from ceso_mcp.recipes.proving import metadata_of
+from ceso_mcp.text import Text
 
 _MAC_KEYS = ("address", "addressType", "generatedAddress", "generatedAddressOffset", "checkMACAddress")
 
@@ -36,40 +39,47 @@ SET_UP_ANEW = (
 
 @dataclass(frozen=True, slots=True)
 class Readdressed:
-    """The change: lines of the .vmx that go and that come, and what the guest must then report."""
+    """The change: lines of the .vmx that go and that come, and what the guest must then report.
+
+    `hidden` maps keys whose values are not to be shown to what is shown instead.
+    """
 
     instance_id: str
     hostname: str
     macs: Mapping[int, str]
     gone: tuple[str, ...]
     changes: Mapping[str, str]
+    hidden: Mapping[str, str]
     expectation: Expectation
     rows: tuple[tuple[str, str, str], ...]
     warnings: tuple[str, ...]
 
 
 def readdressed(
-    wish: GuestFields, vm: Vm, cards: Cards, seed: bytes, taken_macs: set[str], *, new_macs: bool
+    wish: GuestFields,
+    vm: Vm,
+    cards: Cards,
+    seed: bytes,
+    taken_macs: set[str],
+    own: OwnUserData | None = None,
+    *,
+    new_macs: bool,
 ) -> Readdressed:
     """The change that makes the guest of `vm` what `wish` says; what the wish leaves out stays.
 
-    If it says nothing of the network, all of that stays. Raises Refused: `hostname_needed`,
-    `addresses_needed` where the present ones cannot be read, `mac_taken`.
+    If it says nothing of the network, all of that stays. `own` is the user data that the wish brings
+    along. Raises Refused: `hostname_needed`, `addresses_needed` where the present ones cannot be read,
+    `mac_taken`.
     """
     told = metadata_of(vm)
-    host = wish.hostname or str(told.get("local-hostname") or "") or default_hostname(vm.name)
-    if not host:
-        raise Refused(
-            "no host name can be made from this VM name", code="hostname_needed", hint="give hostname"
-        )
+    host = hostname_after(wish, vm)
     present = {nic.index: nic for nic in vm.readable.nics()}
     macs = _macs(wish, cards, present, seed, taken_macs, new_macs=new_macs)
     asked = _asked(wish, cards, told, present)
     nics = [GuestNic(mac, asked.get(number, NicAddressing())) for number, mac in macs.items()]
     identity = instance_id(vm.name, bios_uuid(seed, "instance"))
-    info = guestinfo(
-        metadata(identity, host, nics), user_data(hostname=host, user=wish.user, ssh_keys=wish.ssh_keys)
-    )
+    users, vendor, said = documents(wish, host, own)
+    info = guestinfo(metadata(identity, host, nics, _vlans(wish, told)), users, vendor)
     changes = dict(info.values) | _card_changes(cards, macs, present)
     dropped = [f"ethernet{n}.{key}" for n in macs if f"ethernet{n}.address" in changes for key in _MAC_KEYS]
     new = frozenset(address.ip for nic in nics for address in nic.addressing.addresses)
@@ -82,22 +92,37 @@ def readdressed(
         macs=macs,
         gone=tuple(gone),
         changes=changes,
+        hidden={} if own is None or own.shown is None else {"guestinfo.userdata": own.shown},
         expectation=expectation,
         rows=_rows(told, identity, host, expectation, macs, present),
-        warnings=(*SET_UP_ANEW, *info.warnings),
+        warnings=(*SET_UP_ANEW, *said, *info.warnings),
     )
 
 
-def lines(vmx: Vmx, changes: Mapping[str, str]) -> str:
-    """`changes` as lines of a .vmx in the encoding of `vmx`."""
-    return Vmx((), vmx.encoding).with_set(changes).render()
+def hostname_after(wish: GuestFields, vm: Vm) -> str:
+    """The host name that the VM has afterwards; raises Refused `hostname_needed`."""
+    host = wish.hostname or str(metadata_of(vm).get("local-hostname") or "") or default_hostname(vm.name)
+    if not host:
+        raise Refused(
+            "no host name can be made from this VM name", code="hostname_needed", hint="give hostname"
+        )
+    return host
+
+
+def lines(vmx: Vmx, change: Readdressed) -> Text:
+    """The lines that come, as lines of a .vmx in the encoding of `vmx`."""
+    return Vmx((), vmx.encoding).with_set(change.changes).text(change.hidden)
 
 
 def says_of_the_network(wish: GuestFields) -> bool:
-    """Whether anything at all was asked of any card."""
+    """Whether anything at all was asked of any card or VLAN."""
     fields = GuestFields.model_fields
-    return bool(wish.nics) or any(
-        getattr(wish, name) != fields[name].default for name in NicFields.model_fields if name != "mac"
+    return (
+        bool(wish.nics)
+        or bool(wish.vlans)
+        or any(
+            getattr(wish, name) != fields[name].default for name in NicFields.model_fields if name != "mac"
+        )
     )
 
 
@@ -118,6 +143,12 @@ def _asked(
             hint="give ipv4 or ipv6 (an address, or dhcp)",
         )
     return {n: kept[nic.mac.lower()] for n, nic in present.items() if nic.mac and nic.mac.lower() in kept}
+
+
+def _vlans(wish: GuestFields, told: Mapping[str, Any]) -> list[GuestVlan]:
+    if says_of_the_network(wish):
+        return [GuestVlan(vlan.id, vlan.nic, vlan.addressing()) for vlan in wish.vlans]
+    return list(vlans_of(told))
 
 
 def _macs(

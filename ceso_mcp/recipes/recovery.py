@@ -51,6 +51,7 @@ async def settle(facts: Facts, run: JournaledRun) -> Settlement:
     steps = [await _look(facts, run, step) for step in run.steps]
     parts = {part: _finding([step for step in steps if step.part == part]) for part in _parts(steps)}
     back = _way_back(run, [step for step in steps if parts[step.part] == "to_undo"])
+    back += _again([step for step in steps if parts[step.part] == "finished"])
     finding = _together(list(parts.values()))
     closing = Step(f"settle run {run.run}", here=CloseRun(run.run, finding))
     return Settlement(run, finding, (*back, closing))
@@ -96,6 +97,14 @@ async def _look(facts: Facts, run: JournaledRun, step: JournaledStep) -> Journal
         return step
     happened = step.recheck_reader(await facts.read(ReplyTo(line)))
     return replace(step, state="failed" if happened is None else "succeeded")
+
+
+def _again(steps: list[JournaledStep]) -> list[Step]:
+    """What was taken back on this machine before it was known that what destroys had happened after all."""
+    if not any(step.completes and step.destroys and step.state == "succeeded" for step in steps):
+        return []
+    undone = [step for step in steps if step.here is not None and step.state == "undone"]
+    return [Step(f"do again: {step.why}", here=step.here) for step in undone]
 
 
 def _way_back(run: JournaledRun, steps: list[JournaledStep]) -> list[Step]:

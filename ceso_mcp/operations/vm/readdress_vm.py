@@ -13,17 +13,24 @@ from ceso_mcp.facts.inventory import Inventory, Vm
 from ceso_mcp.facts.network import Portgroups
 from ceso_mcp.fields import ExistingVm, PortgroupName
 from ceso_mcp.operation import Change
-from ceso_mcp.plan import Plan, Step
+from ceso_mcp.plan import Plan
 from ceso_mcp.recipes.bring_up import power_on
 from ceso_mcp.recipes.downtime import shut_down
 from ceso_mcp.recipes.guest_setup import GuestFields
-from ceso_mcp.recipes.nics import cards_for, portgroup_rows
+from ceso_mcp.recipes.letting_go import moved
+from ceso_mcp.recipes.nics import cards_for, portgroup_rows, vlan_warnings
 from ceso_mcp.recipes.place import portgroup_problem
 from ceso_mcp.recipes.proving import ADDRESS, REACHED, ProofFields, prove, refuse_taken
-from ceso_mcp.recipes.readdressing import Readdressed, lines, readdressed
+from ceso_mcp.recipes.readdressing import (
+    Readdressed,
+    hostname_after,
+    lines,
+    readdressed,
+    says_of_the_network,
+)
 from ceso_mcp.recipes.reborn import refuse_uncopyable
 from ceso_mcp.recipes.rewriting import Rewriting
-from ceso_mcp.text import Text
+from ceso_mcp.recipes.user_data import read_own_data
 
 
 class ReaddressVm(GuestFields, ProofFields, Change):
@@ -50,21 +57,31 @@ class ReaddressVm(GuestFields, ProofFields, Change):
     wait_s: int = Field(300, ge=10, le=3600, description="how long to wait for the guest, in seconds")
 
     async def plan(self, facts: Facts) -> Plan:
+        own, notes = await read_own_data(facts, self)
         inventory = await facts.read(Inventory())
         vm = inventory.named(self.vm)
         self._refuse_unfit(vm)
-        cards = cards_for(vm.readable, self, self.portgroup, self.nics)
+        given = await moved(
+            facts,
+            self,
+            self.portgroup,
+            vm,
+            inventory,
+            hostname_after(self, vm),
+            network_stays=not says_of_the_network(self),
+        )
+        cards = cards_for(vm.readable, given.guest, given.portgroup, given.guest.nics)
         known = await facts.read(Portgroups())
+        notes += vlan_warnings(vm.readable, cards, self.vlans, known)
         for name in cards.portgroups.values():
             if name not in {portgroup.name for portgroup in known}:
                 raise portgroup_problem(name, known)
         taken = {mac for other in inventory.vms if other.vmid != vm.vmid for mac in other.macs()}
-        change = readdressed(self, vm, cards, facts.fixed.seed, taken, new_macs=self.new_macs)
+        change = readdressed(given.guest, vm, cards, facts.fixed.seed, taken, own, new_macs=self.new_macs)
         same_name = await refuse_taken(facts, self, change.expectation, inventory, besides=vm.vmid)
-        added = Text.of(lines(vm.readable, change.changes))
-        rewriting = Rewriting(vm, change.gone, added, facts.fixed.run_id)
+        rewriting = Rewriting(vm, change.gone, lines(vm.readable, change), facts.fixed.run_id)
         on = self.power_on or vm.power == "on"
-        steps: list[Step] = await shut_down(facts, vm) if vm.power == "on" else []
+        steps = [*given.steps, *(await shut_down(facts, vm) if vm.power == "on" else [])]
         steps += rewriting.steps()
         steps += power_on(vm.vmid) if on else []
         steps.append(rewriting.finish())
@@ -77,9 +94,9 @@ class ReaddressVm(GuestFields, ProofFields, Change):
                 f"configuration of VM {vm.name} ({vm.path})",
                 *((f"power of VM {vm.name}: off for a moment",) if vm.power == "on" else ()),
             ),
-            warnings=(*change.warnings, *same_name),
+            warnings=(*change.warnings, *given.warnings, *same_name, *notes),
             before_after=(*change.rows, *portgroup_rows(vm.readable, cards)),
-            outcome=self._outcome(vm, change, on=on, proves=proves),
+            outcome={**self._outcome(vm, change, on=on, proves=proves), **given.outcome},
         )
 
     def _outcome(self, vm: Vm, change: Readdressed, *, on: bool, proves: bool) -> Outcome:
