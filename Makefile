@@ -16,6 +16,8 @@ STORAGE := openssh-server
 GUESTS := qemu-system-x86 ovmf mmdebstrap mtools grub-pc-bin grub-efi-amd64-bin grub-common e2fsprogs iproute2 dnsmasq-base openssh-client
 # Whose decisions are compared with ours.
 OTHERS := restic
+# Unpacks releases of Debian and Ubuntu, whose cloud-init and netplan read what guests are told.
+RELEASES := mmdebstrap
 
 .PHONY: demo test lint check slow boot chaos benchmark generate setup packages inspector clean
 
@@ -35,7 +37,7 @@ check: lint test
 
 # The slow suites, those with real storage servers one after the other; with `make inspector` before, the MCP inspector is one of them.
 slow: setup
-	@sh scripts/debian-packages $(STORAGE) $(OTHERS)
+	@sh scripts/debian-packages $(STORAGE) $(OTHERS) $(RELEASES)
 	$(BIN)/pip install --quiet --editable '.[storage]'
 	$(BIN)/pytest -m slow -rs tests/contract
 	CESO_TEST_NODE=$(NODE)/node_modules/node/bin $(BIN)/pytest -m slow -rs -n $(WORKERS) --dist loadfile --ignore tests/contract

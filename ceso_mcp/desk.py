@@ -35,6 +35,8 @@ from ceso_mcp.extract_desk import ExtractDesk
 from ceso_mcp.fact import HereQuestion
 from ceso_mcp.facts.runs import UnfinishedOnHost
 from ceso_mcp.facts.work import JobState
+from ceso_mcp.guest.data_file import UserDataAt
+from ceso_mcp.guest_desk import read_data_file
 from ceso_mcp.keeping_desk import KeepingDesk
 from ceso_mcp.plan import Here, Stream
 from ceso_mcp.ports import Feed, Sink
@@ -74,6 +76,8 @@ class RepositoryDesk:
             return await self._runs.backups()
         if isinstance(question, KeepingQuestion):
             return await asyncio.to_thread(self._keeping.answer, question)
+        if isinstance(question, UserDataAt):
+            return await asyncio.to_thread(read_data_file, question)
         return await asyncio.to_thread(self._answer, question)
 
     def _answer(self, question: HereQuestion) -> Any:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from ceso_mcp.errors import Refused, Unreadable
+from ceso_mcp.text import Secret, Text
 
 _KEY = r"[!$-<>-~]+"
 _ENTRY = re.compile(rf'[ \t]*({_KEY})[ \t]*=[ \t]*(?:"([^"\r\x00]*)"|([^\s"#\x00]+))[ \t]*')
@@ -84,6 +85,22 @@ class Dictionary:
     def render_bytes(self) -> bytes:
         """The bytes, in the file's own encoding."""
         return self.render().encode(self._codec)
+
+    def text(self, hidden: Mapping[str, str]) -> Text:
+        """The text as standard input; values of the keys `hidden` do not show, but what they map to."""
+        names = {key.lower(): name for key, name in hidden.items()}
+        parts: list[str | Secret] = []
+        for line in self._lines:
+            name = names.get(line.key.lower()) if line.key is not None else None
+            head, quote, rest = line.raw.partition('"')
+            value, closing, end = rest.rpartition('"')
+            if name is None or not value:
+                parts.append(line.raw)
+            elif quote and closing:
+                parts += [head + quote, Secret(name, value.encode(self._codec)), closing + end]
+            else:
+                parts.append(Secret(name, line.raw.encode(self._codec)))
+        return Text(tuple(parts))
 
     @property
     def encoding(self) -> str:

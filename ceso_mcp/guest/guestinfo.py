@@ -37,6 +37,8 @@ SECRET_KEYS = (
 """May hold secrets: to be removed from the `.vmx` after the first good boot (§8)."""
 
 SECRET_DOCUMENTS = ("userdata", "vendordata")
+MAY_BE_SECRET = {"guestinfo.userdata": "user data", "guestinfo.vendordata": "vendor data"}
+"""Of these, the keys whose values are not to be shown when their author is not known, and what to show."""
 
 REPORTED_KEYS = (
     "guestinfo.local-ipv4",

@@ -124,8 +124,22 @@ def package(text: str) -> str:
     return text
 
 
+def run_command(text: str) -> str:
+    """`text` if it can be a line for the guest's shell."""
+    if not text.strip():
+        raise ValueError("a command to run in the guest must not be empty")
+    if "\0" in text:
+        raise ValueError("a command to run in the guest must not hold a NUL character")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("a command to run in the guest holds half of a surrogate pair") from None
+    return text
+
+
 Hostname = Annotated[str, AfterValidator(hostname), Field(min_length=1, max_length=253)]
 LinuxUser = Annotated[str, AfterValidator(linux_user), Field(min_length=1, max_length=32)]
 SshPublicKey = Annotated[str, AfterValidator(ssh_public_key), Field(min_length=1, max_length=8192)]
 TimeZone = Annotated[str, AfterValidator(time_zone), Field(min_length=1, max_length=64)]
 Package = Annotated[str, AfterValidator(package), Field(min_length=1, max_length=200)]
+RunCommand = Annotated[str, AfterValidator(run_command), Field(min_length=1, max_length=8192)]

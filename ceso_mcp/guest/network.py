@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from ceso_mcp.guest.names import domain_name
 
 MTU_MIN = 576
+MTU_DEFAULT = 1500
 MTU_MIN_IPV6 = 1280
 MTU_MAX = 9000
 
@@ -129,7 +130,8 @@ class NicAddressing(BaseModel):
     """The addresses of one NIC: by DHCP or given, for each of IPv4 and IPv6.
 
     With neither, the NIC is up without an address of that family (for IPv6: with whatever a router
-    advertises). Given IPv6 addresses are exactly what the NIC has: router advertisements are off.
+    advertises). Given IPv6 addresses are exactly what the NIC has: router advertisements are off, unless
+    `accept_ra` says otherwise.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -161,6 +163,16 @@ class NicAddressing(BaseModel):
         description="MTU in bytes; at least 1280 with IPv6. Leave out for the default (1500).",
     )
 
+    accept_ra: bool | None = Field(
+        default=None,
+        description="Take IPv6 router advertisements; if left out, only without static IPv6 addresses.",
+    )
+
+    @property
+    def router_advertisements(self) -> bool | None:
+        """Whether router advertisements are taken; None leaves it to the guest, which takes them."""
+        return False if self.accept_ra is None and self.ipv6 else self.accept_ra
+
     @property
     def ipv4(self) -> tuple[IPv4Interface, ...]:
         """The static IPv4 addresses, in order."""
@@ -182,6 +194,8 @@ class NicAddressing(BaseModel):
             raise ValueError("give either dhcp6 or static IPv6 addresses, not both")
         _check_gateway("gateway4", "IPv4", self.gateway4, self.ipv4, dhcp=self.dhcp4)
         _check_gateway("gateway6", "IPv6", self.gateway6, self.ipv6, dhcp=self.dhcp6)
+        if self.accept_ra is False and self.dhcp6:
+            raise ValueError("DHCPv6 needs router advertisements: they tell that there is a server")
         if self.mtu is not None and self.mtu < MTU_MIN_IPV6 and (self.ipv6 or self.dhcp6):
             raise ValueError(f"IPv6 needs an mtu of at least {MTU_MIN_IPV6}")
         return self

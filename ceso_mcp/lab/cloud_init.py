@@ -1,4 +1,7 @@
-"""What cloud-init makes of guestinfo at one boot (fact sheet cloud-init-guestinfo §3-6)."""
+"""What cloud-init makes of guestinfo at one boot (fact sheet cloud-init-guestinfo §3-6).
+
+Of user data and vendor data only `bootcmd` is carried out, and of that only a new machine-id.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from email import message_from_string
 from typing import Any
 
 from ceso_mcp.lab.vmx import Settings
@@ -26,12 +30,22 @@ class Nic:
     network: str
 
 
+@dataclass(frozen=True)
+class Vlan:
+    """A tagged interface on a card; it has the card's MAC."""
+
+    mac: str
+    number: int
+    addresses: tuple[str, ...]
+
+
 @dataclass
 class Booted:
     """The guest after a boot: its block as it will be on the disk, and what it reports."""
 
     block: dict[str, Any]
     addresses: dict[str, list[str]] = field(default_factory=dict)
+    vlans: tuple[Vlan, ...] = ()
     redact: tuple[str, ...] = ()
 
 
@@ -108,12 +122,65 @@ def boot(settings: Settings, block: dict[str, Any], nics: list[Nic], lease: Call
             new["instance_id"] = instance
             new["network"] = dict(network_config(meta) or _fallback(nics))
             new["user_data_bytes"] = len(document(settings, "userdata"))
+            new["ssh_host_key"] = secrets.token_hex(16)
+            new["bootcmds_done"] = []
+        _boot_commands(settings, new)
         if meta.get("local-hostname"):
             new["hostname"] = str(meta["local-hostname"]).partition(".")[0]
         names = meta.get("redact") or meta.get("cleanup-guestinfo") or ()
         booted.redact = tuple(name for name in names if name in DOCUMENTS)
-    booted.addresses = rendered(new.get("network") or _fallback(nics), nics, lease)
+    if new.get("ssh_host_key") is None:
+        new["ssh_host_key"] = secrets.token_hex(16)
+    config = new.get("network") or _fallback(nics)
+    booted.addresses = rendered(config, nics, lease)
+    booted.vlans = _vlans(config, nics, lease)
     return booted
+
+
+def _boot_commands(settings: Settings, block: dict[str, Any]) -> None:
+    """`bootcmd` at each boot: user data's list takes the place of vendor data's.
+
+    `cloud-init-per instance NAME` runs its command once an instance-id, `once NAME` once for ever.
+    """
+    commands = _bootcmd(document(settings, "userdata"))
+    if commands is None:
+        commands = _bootcmd(document(settings, "vendordata"))
+    for command in commands or ():
+        words = [command] if isinstance(command, str) else [str(word) for word in command]
+        if "systemd-machine-id-setup" not in " ".join(words):
+            continue
+        if words[0] == "cloud-init-per" and len(words) > 3 and words[1] != "always":
+            mark = "_".join(words[1:3])
+            if mark in block.setdefault("bootcmds_done", []):
+                continue
+            block["bootcmds_done"] = [*block["bootcmds_done"], mark]
+        if "rm -f /etc/machine-id" in " ".join(words):
+            block["machine_id"] = secrets.token_hex(16)
+
+
+def _bootcmd(text: str) -> list[Any] | None:
+    """The `bootcmd` of a document: of each `#cloud-config` in it, in order; None without any.
+
+    A `#cloud-config` is read where it is JSON; parts of a MIME message are joined.
+    """
+    found: list[Any] | None = None
+    for part in _parts(text):
+        if not part.startswith("#cloud-config\n"):
+            continue
+        try:
+            config = json.loads(part.partition("\n")[2])
+        except ValueError:
+            continue
+        if isinstance(config, dict) and isinstance(config.get("bootcmd"), list):
+            found = [*(found or []), *config["bootcmd"]]
+    return found
+
+
+def _parts(text: str) -> list[str]:
+    if not text.startswith("Content-Type: multipart"):
+        return [text]
+    payloads = [part.get_payload(decode=True) for part in message_from_string(text).walk()]
+    return [payload.decode("utf-8", "replace") for payload in payloads if isinstance(payload, bytes)]
 
 
 def _fallback(nics: list[Nic]) -> dict[str, Any]:
@@ -131,19 +198,57 @@ def rendered(config: Mapping[str, Any], nics: list[Nic], lease: Callable[[str], 
     if not isinstance(ethernets, dict):
         return addresses
     wanted = [(str(name), item) for name, item in ethernets.items() if isinstance(item, dict)]
-    macs = [str(item.get("match", {}).get("macaddress", "")).lower() for _, item in wanted]
+    macs = [_mac(item) for _, item in wanted]
     if any(mac and mac not in by_mac for mac in macs):
         return addresses
     for mac, (name, item) in zip(macs, wanted, strict=True):
-        if mac:
-            chosen = [by_mac[mac]]
-        elif str(item.get("match", {}).get("name", name)) in ("ens*", "en*", "e*"):
-            chosen = nics
-        else:
-            chosen = [nic for nic in nics if name in (f"ens{192 + 32 * nic.number}",)]
-        for nic in chosen:
-            if item.get("dhcp4") is True:
-                addresses[nic.mac].append(lease(nic.mac))
-            fixed = item.get("addresses") or []
-            addresses[nic.mac] += [str(address).partition("/")[0] for address in fixed]
+        for nic in _meant(mac, name, item, by_mac, nics):
+            addresses[nic.mac] += _addresses(item, nic.mac, lease)
     return addresses
+
+
+def _mac(item: Mapping[str, Any]) -> str:
+    return str(item.get("match", {}).get("macaddress", "")).lower()
+
+
+def _meant(
+    mac: str, name: str, item: Mapping[str, Any], by_mac: Mapping[str, Nic], nics: list[Nic]
+) -> list[Nic]:
+    """The cards that one entry of `ethernets` is about."""
+    if mac:
+        return [by_mac[mac]]
+    if str(item.get("match", {}).get("name", name)) in ("ens*", "en*", "e*"):
+        return nics
+    return [nic for nic in nics if name == f"ens{192 + 32 * nic.number}"]
+
+
+def _addresses(item: Mapping[str, Any], key: str, lease: Callable[[str], str]) -> list[str]:
+    """What an interface gets: by DHCP (the lease of `key`), then what is given."""
+    found = []
+    if item.get("dhcp4") is True:
+        found.append(lease(key))
+    if item.get("dhcp6") is True:
+        found.append(f"2001:db8:d::{lease(key).rpartition('.')[2]}")
+    return found + [str(address).partition("/")[0] for address in item.get("addresses") or []]
+
+
+def _vlans(
+    config: Mapping[str, Any],
+    nics: list[Nic],
+    lease: Callable[[str], str],
+) -> tuple[Vlan, ...]:
+    """The tagged interfaces whose card is there."""
+    vlans, ethernets = config.get("vlans"), config.get("ethernets")
+    if not isinstance(vlans, dict) or not isinstance(ethernets, dict):
+        return ()
+    by_mac = {nic.mac.lower(): nic for nic in nics}
+    if any(_mac(item) and _mac(item) not in by_mac for item in ethernets.values()):
+        return ()
+    found = []
+    for item in vlans.values():
+        mac = _mac(ethernets.get(item.get("link"), {}))
+        if mac in by_mac:
+            number = int(item["id"])
+            given = tuple(_addresses(item, f"{by_mac[mac].mac} vlan {number}", lease))
+            found.append(Vlan(by_mac[mac].mac, number, given))
+    return tuple(found)

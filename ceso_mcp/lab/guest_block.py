@@ -19,6 +19,8 @@ FRESH: dict[str, Any] = {
     "hostname": "ubuntu",
     "instance_id": None,
     "machine_id": None,
+    "ssh_host_key": None,
+    "bootcmds_done": [],
     "network": None,
     "boots": 0,
 }

@@ -126,6 +126,10 @@ class Guests:
                     + [link_local(nic.mac)],
                 }
                 for nic in nics
+            ]
+            + [
+                {"mac": vlan.mac, "network": "", "addresses": [*vlan.addresses, link_local(vlan.mac)]}
+                for vlan in booted.vlans
             ],
         }
         self._save()

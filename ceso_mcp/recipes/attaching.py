@@ -16,10 +16,10 @@ from ceso_mcp.esxi.vmdk import Descriptor
 from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.fact import Reply
 from ceso_mcp.facts.inventory import Vm
+from ceso_mcp.guest.guestinfo import MAY_BE_SECRET
 from ceso_mcp.plan import Captures, Judge, Recheck, Step, Undo
 from ceso_mcp.recipes.judging import vim_cmd_worked
 from ceso_mcp.recipes.place import is_gone
-from ceso_mcp.recipes.secret_keys import hiding
 from ceso_mcp.recipes.swapping import see_it_is_off
 from ceso_mcp.shell import Command, sh
 
@@ -91,7 +91,7 @@ def change_vmx(vm: Vm, changed: Vmx, file_name: str, run_id: str) -> list[Step]:
         Step(
             "write the new configuration beside the VM's",
             sh("cat").to(new),
-            stdin=hiding(changed),
+            stdin=changed.text(MAY_BE_SECRET),
             undo=Undo((sh("rm", "-f", new),)),
             repeatable=True,
         ),

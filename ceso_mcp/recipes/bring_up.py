@@ -12,6 +12,7 @@ from ceso_mcp.esxi.power import PowerState
 from ceso_mcp.esxi.registervm import parse_registervm
 from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.fact import Reply
+from ceso_mcp.guest.guestinfo import MAY_BE_SECRET
 from ceso_mcp.plan import Capture, Captures, Recheck, Step, Undo
 from ceso_mcp.recipes.guest_setup import NewIdentity
 from ceso_mcp.recipes.judging import is_on, until_power, vim_cmd_worked
@@ -19,7 +20,6 @@ from ceso_mcp.recipes.place import Place
 from ceso_mcp.recipes.proving import ADDRESS, REACHED, ProofFields, prove
 from ceso_mcp.recipes.questions import cancel_question, watch_for_question
 from ceso_mcp.shell import Captured, sh
-from ceso_mcp.text import Text
 
 VMID = Captured("vmid", number=True)
 
@@ -28,7 +28,7 @@ def bring_up(
     place: Place, vmx: Vmx, identity: NewIdentity, *, on: bool, wait_s: float, proof: ProofFields
 ) -> list[Step]:
     """Everything from finished disks to a VM that is registered and, if `on`, answers as asked."""
-    steps = [write_vmx(place, vmx), register(place.vmx)]
+    steps = [write_vmx(place, vmx, identity.hidden), register(place.vmx)]
     if on:
         steps += power_on()
     steps.append(place.hand_over())
@@ -53,12 +53,15 @@ def outcome(place: Place, identity: NewIdentity, *, on: bool, proof: ProofFields
     }
 
 
-def write_vmx(place: Place, vmx: Vmx) -> Step:
-    """Write the .vmx from standard input: nothing of it is in a command line."""
+def write_vmx(place: Place, vmx: Vmx, hidden: Mapping[str, str] = MAY_BE_SECRET) -> Step:
+    """Write the .vmx from standard input: nothing of it is in a command line.
+
+    The values of the keys `hidden` are not shown. What another author told the guest may hold secrets.
+    """
     return Step(
         "write the VM's configuration",
         sh("cat").to(place.vmx),
-        stdin=Text.of(vmx.render()),
+        stdin=vmx.text(hidden),
         undo=Undo((sh("rm", "-f", place.vmx),)),
         repeatable=True,
     )

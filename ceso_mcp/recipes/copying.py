@@ -16,10 +16,11 @@ from ceso_mcp.plan import Plan, Step, Undo
 from ceso_mcp.recipes.bring_up import bring_up, outcome
 from ceso_mcp.recipes.disks import copy_disk, grow_disk
 from ceso_mcp.recipes.guest_setup import GuestFields, new_identity
-from ceso_mcp.recipes.nics import Cards, cards_for, portgroup_rows
+from ceso_mcp.recipes.nics import Cards, cards_for, portgroup_rows, vlan_warnings
 from ceso_mcp.recipes.place import Place, choose_place, portgroup_problem
 from ceso_mcp.recipes.proving import ProofFields, refuse_taken
 from ceso_mcp.recipes.reborn import Rebirth, reborn, refuse_uncopyable
+from ceso_mcp.recipes.user_data import read_own_data
 from ceso_mcp.shell import sh
 
 
@@ -43,6 +44,7 @@ class CopyWish:
 
 async def plan_copy(facts: Facts, wish: CopyWish, title: str) -> Plan:
     """Every check first, then the steps; raises Refused with a reason of its own for each problem."""
+    own, notes = await read_own_data(facts, wish.guest)
     inventory = await facts.read(Inventory())
     source = inventory.named(wish.source)
     disks = await _source_disks(facts, source)
@@ -51,8 +53,11 @@ async def plan_copy(facts: Facts, wish: CopyWish, title: str) -> Plan:
     place.require_room(size, f"the copy of {source.name!r}")
     cards = cards_for(source.readable, wish.guest, wish.portgroup, wish.guest.nics)
     await _require_portgroups(facts, source.readable, cards)
-    identity = new_identity(wish.guest, wish.name, cards.numbers, facts.fixed.seed, taken_macs(inventory))
-    same_name = await refuse_taken(facts, wish.proof, identity.expectation, inventory)
+    notes += vlan_warnings(source.readable, cards, wish.guest.vlans, await facts.read(Portgroups()))
+    identity = new_identity(
+        wish.guest, wish.name, cards.numbers, facts.fixed.seed, taken_macs(inventory), own
+    )
+    notes += await refuse_taken(facts, wish.proof, identity.expectation, inventory)
     targets = {d.node: place.disk(i) for i, d in enumerate(source.readable.disks())}
     nvram = await nvram_of(facts, source)
     vmx, left_out = reborn(
@@ -90,7 +95,7 @@ async def plan_copy(facts: Facts, wish: CopyWish, title: str) -> Plan:
         title=title,
         steps=tuple(steps),
         touches=(f"VM {wish.name} (new)", f"folder {place.folder} (new)"),
-        warnings=(*identity.warnings, *same_name, *left_out),
+        warnings=(*identity.warnings, *notes, *left_out),
         before_after=tuple(rows),
         estimate=place.estimate(size),
         outcome=outcome(place, identity, on=wish.power_on, proof=wish.proof),

@@ -1,78 +1,24 @@
-"""How a new guest is to be set up: the parameters that create, clone and restore share."""
+"""Who a new guest is and what it must report: its identity, drawn from a seed, and its expectation."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
-from typing import ClassVar, Self
-
-from pydantic import Field, model_validator
 
 from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.guest import GuestInfo
-from ceso_mcp.guest.cloudinit import GuestNic, guestinfo, metadata, user_data
+from ceso_mcp.guest.cloudinit import GuestNic, GuestVlan, guestinfo, metadata
 from ceso_mcp.guest.expectation import Mismatch, Reported, mismatches
 from ceso_mcp.guest.identity import bios_uuid, instance_id, static_mac
-from ceso_mcp.guest.names import Hostname, LinuxUser, SshPublicKey, default_hostname
-from ceso_mcp.guest.network import NicAddressing, check_together
-from ceso_mcp.recipes.nics import NICS_MAX, FurtherNic, NicFields
+from ceso_mcp.guest.names import default_hostname
+from ceso_mcp.guest.network import NicAddressing
+from ceso_mcp.guest.own_data import OwnUserData
+from ceso_mcp.recipes.guest_documents import documents
+from ceso_mcp.recipes.guest_fields import GuestFields, SshKeys
+from ceso_mcp.recipes.nics import NicFields
 
-SshKeys = tuple[SshPublicKey, ...]
-
-
-class GuestFields(NicFields):
-    """Parameters of the guest. Without any address the first network card uses DHCP for IPv4."""
-
-    dhcp_by_default: ClassVar[bool] = True
-
-    hostname: Hostname | None = Field(
-        None, description="host name, short or full; made from the VM's name if left out", max_length=253
-    )
-    ipv4: str | None = Field(
-        None,
-        description="IPv4 of the first network card: 'dhcp', 'none' or an address with prefix, 192.0.2.10/24",
-        max_length=64,
-    )
-    ipv6: str | None = Field(
-        None,
-        description="IPv6 of the first network card: 'dhcp', 'none' or 2001:db8::10/64",
-        max_length=64,
-    )
-    nics: tuple[FurtherNic, ...] = Field(
-        (),
-        max_length=NICS_MAX - 1,
-        description="network cards after the first, in order; cards that are missing are added",
-    )
-    user: LinuxUser | None = Field(
-        None, description="user to create, with sudo and without password", max_length=32
-    )
-    ssh_keys: SshKeys = Field((), description="SSH public keys that may log in", max_length=32)
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        check_together(_addressed(self.cards()))
-        macs = [card.mac for card in self.cards() if card.mac is not None]
-        if len(set(macs)) != len(macs):
-            raise ValueError("two network cards are given the same MAC address")
-        if self.user is not None and not self.ssh_keys:
-            raise ValueError("a user without an SSH key could not log in: give ssh_keys too")
-        return self
-
-    def cards(self) -> tuple[NicFields, ...]:
-        """What is asked of the network cards, the first one included, in order."""
-        return (self, *self.nics)
-
-
-def _addressed(cards: Sequence[NicFields]) -> list[NicAddressing]:
-    found = []
-    for position, card in enumerate(cards):
-        try:
-            found.append(card.addressing())
-        except ValueError as error:
-            where = "" if position == 0 else f"network card {position + 1}: "
-            raise ValueError(f"{where}{error}") from None
-    return found
+__all__ = ["Expectation", "GuestFields", "NewIdentity", "SshKeys", "new_identity", "reported"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +63,17 @@ def reported(info: GuestInfo) -> Reported:
 
 @dataclass(frozen=True, slots=True)
 class NewIdentity:
-    """Who the new VM is, to host and guest."""
+    """Who the new VM is, to host and guest. `hidden` are keys of `guestinfo` that must not be shown."""
 
     uuid_bios: str
     instance_id: str
     hostname: str
     macs: Mapping[int, str]
-    guestinfo: Mapping[str, str]
+    guestinfo: Mapping[str, str] = field(repr=False)
     expectation: Expectation
     warnings: tuple[str, ...]
+    hidden: Mapping[str, str]
+    own_data: OwnUserData | None
 
     def rows(self) -> list[tuple[str, str, str]]:
         """What a reader should see of it; nothing of it was there before."""
@@ -136,16 +84,24 @@ class NewIdentity:
         for _, asked in self.expectation.nics:
             rows += [("address", before, str(address)) for address in asked.addresses]
             rows += [("address", before, "by DHCP")] if asked.dhcp4 or asked.dhcp6 else []
+        if self.own_data is not None:
+            rows.append(("your user data", before, self.own_data.shown or self.own_data.text))
         return rows
 
 
 def new_identity(
-    wish: GuestFields, name: str, nic_numbers: Sequence[int], seed: bytes, taken_macs: set[str]
+    wish: GuestFields,
+    name: str,
+    nic_numbers: Sequence[int],
+    seed: bytes,
+    taken_macs: set[str],
+    own: OwnUserData | None = None,
 ) -> NewIdentity:
     """Draw a new identity from `seed` that collides with nothing in `taken_macs`.
 
     The network cards `nic_numbers`, in order, get what the wish says of its cards; what is left of them
-    is up without an address. Raises Refused: `hostname_needed`, `mac_taken`.
+    is up without an address. `own` is the user data that the wish brings along, as `recipes.user_data`
+    reads it. Raises Refused: `hostname_needed`, `mac_taken`, `guestinfo_too_large`.
     """
     host = wish.hostname or default_hostname(name)
     if host is None:
@@ -161,11 +117,17 @@ def new_identity(
         for number, mac in macs.items()
     ]
     warnings: list[str] = []
+    if not cards and wish.vlans:
+        raise Refused(
+            "the VM has no network card that a VLAN could be on",
+            code="portgroup_needed",
+            hint="give portgroup, so that a card is added",
+        )
     if not cards:
         warnings.append("The VM has no network card, so it gets no address.")
-    document = metadata(identity, host, cards)
-    users = user_data(hostname=host, user=wish.user, ssh_keys=wish.ssh_keys) if wish.ssh_keys else None
-    info = guestinfo(document, users)
+    vlans = [GuestVlan(vlan.id, vlan.nic, vlan.addressing()) for vlan in wish.vlans]
+    users, vendor, told = documents(wish, host, own)
+    info = guestinfo(metadata(identity, host, cards, vlans), users, vendor)
     return NewIdentity(
         uuid_bios=uuid,
         instance_id=identity,
@@ -173,7 +135,9 @@ def new_identity(
         macs=macs,
         guestinfo=info.values,
         expectation=Expectation(host, tuple((card.mac, card.addressing) for card in cards)),
-        warnings=(*warnings, *info.warnings),
+        warnings=(*warnings, *told, *info.warnings),
+        hidden={} if own is None or own.shown is None else {"guestinfo.userdata": own.shown},
+        own_data=own,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ceso_mcp.errors import Refused
+from ceso_mcp.esxi.esxcli import Portgroup
 from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.fields import PortgroupName
 from ceso_mcp.guest.identity import StaticMac
@@ -18,17 +19,19 @@ NICS_MAX = 10
 """ethernet0 to ethernet9: what a VM can have."""
 OLDEST_VMXNET3 = 7
 """The first hardware version with vmxnet3 (VMware KB 1001805)."""
+TRUNK = 4095
+"""The VLAN ID of a portgroup that passes all tags on to the guest."""
 _DHCP = "dhcp"
 _NONE = "none"
 
 
-class NicFields(BaseModel):
-    """What one network card is to have. `addressing` is the same in the guest's words."""
+class AddressFields(BaseModel):
+    """What one interface of the guest is to have. `addressing` is the same in the guest's words."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     dhcp_by_default: ClassVar[bool] = False
-    """Whether a card without any address asks for one by DHCP."""
+    """Whether an interface without any address asks for one by DHCP."""
 
     ipv4: str | None = Field(
         None, description="IPv4: 'dhcp', 'none' or an address with prefix, 192.0.2.10/24", max_length=64
@@ -41,17 +44,17 @@ class NicFields(BaseModel):
     dns: tuple[str, ...] = Field((), description="DNS servers", max_length=8)
     search: tuple[str, ...] = Field((), description="DNS search domains", max_length=32)
     mtu: int | None = Field(None, ge=MTU_MIN, le=MTU_MAX, description="MTU in bytes, if not 1500")
-    mac: StaticMac | None = Field(
-        None, description="MAC address, 00:50:56:00:00:00 to 00:50:56:3f:ff:ff; drawn if left out"
+    accept_ra: bool | None = Field(
+        None, description="take IPv6 router advertisements; if left out, only without a static IPv6 address"
     )
 
     @property
     def addressed(self) -> bool:
-        """Whether this card was given an address or a way to get one."""
+        """Whether it was given an address or a way to get one."""
         return any(text is not None and not _is(text, _NONE) for text in (self.ipv4, self.ipv6))
 
     def addressing(self) -> NicAddressing:
-        """The card's addresses; raises ValueError where they contradict each other."""
+        """Its addresses; raises ValueError where they contradict each other."""
         given = [text for text in (self.ipv4, self.ipv6) if text is not None]
         asked: dict[str, Any] = {
             "dhcp4": _is(self.ipv4, _DHCP) or (self.dhcp_by_default and not given),
@@ -62,6 +65,7 @@ class NicFields(BaseModel):
             "nameservers": self.dns,
             "search": self.search,
             "mtu": self.mtu,
+            "accept_ra": self.accept_ra,
         }
         try:
             found = NicAddressing.model_validate(asked)
@@ -72,6 +76,23 @@ class NicFields(BaseModel):
         if self.ipv6 and not found.ipv6 and found.ipv4 and not _is(self.ipv6, _DHCP, _NONE):
             raise ValueError("ipv6 is an IPv4 address")
         return found
+
+
+class NicFields(AddressFields):
+    """What one network card is to have."""
+
+    mac: StaticMac | None = Field(
+        None, description="MAC address, 00:50:56:00:00:00 to 00:50:56:3f:ff:ff; drawn if left out"
+    )
+
+
+class VlanFields(AddressFields):
+    """A tagged VLAN inside the guest. Without any address it is up and has none."""
+
+    id: int = Field(ge=1, le=4094, description="VLAN id")
+    nic: int = Field(
+        0, ge=0, le=NICS_MAX - 1, description="its network card: 0 the first, 1 the first of nics…"
+    )
 
 
 class FurtherNic(NicFields):
@@ -114,11 +135,11 @@ def cards_for(source: Vmx, first: NicFields, portgroup: str | None, further: Seq
         )
     if missing:
         _require_vmxnet3(source)
-    for position, name in enumerate(missing, len(present) + 1):
+    for position, name in enumerate(missing, len(present)):
         if name is None:
-            which = "portgroup" if position == 1 else f"nics[{position - 2}].portgroup"
+            which = "portgroup" if position == 0 else f"portgroup of nics.{position - 1}"
             raise Refused(
-                f"network card {position} has to be added, but its network is not named",
+                f"network card {position + 1} of the VM has to be added, but its network is not named",
                 code="portgroup_needed",
                 hint=f"give {which}; the VM that is copied has {len(present)} network cards",
             )
@@ -135,6 +156,26 @@ def portgroup_rows(source: Vmx, cards: Cards) -> list[tuple[str, str, str]]:
         for number, name in cards.portgroups.items()
         if before.get(number) != name
     ]
+
+
+def vlan_warnings(
+    source: Vmx, cards: Cards, vlans: Sequence[VlanFields], known: Sequence[Portgroup]
+) -> list[str]:
+    """VLANs of the guest whose tags its portgroup does not let through."""
+    kept = {nic.index: nic.network_name or "" for nic in source.nics()}
+    tags = {portgroup.name: portgroup.vlan_id for portgroup in known}
+    warnings = []
+    for vlan in vlans:
+        if vlan.nic >= len(cards.numbers):
+            continue
+        number = cards.numbers[vlan.nic]
+        name = cards.portgroups.get(number) or kept.get(number, "")
+        if tags.get(name, TRUNK) != TRUNK:
+            warnings.append(
+                f"VLAN {vlan.id} in the guest needs a portgroup with VLAN ID {TRUNK} (all); "
+                f"{name!r} has {tags[name]}."
+            )
+    return warnings
 
 
 def _require_vmxnet3(source: Vmx) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from ceso_mcp.errors import Refused, Unreadable
 from ceso_mcp.esxi.vmx import Vmx, VmxNic
 from ceso_mcp.facts.inventory import Vm
-from ceso_mcp.guest.cloudinit import GuestNic, guestinfo, metadata, user_data
+from ceso_mcp.guest.cloudinit import GuestNic, GuestVlan, guestinfo, metadata, user_data
 from ceso_mcp.guest.guestinfo import (
     METADATA_KEYS,
     REPORTED_KEYS,
@@ -19,10 +19,13 @@ from ceso_mcp.guest.guestinfo import (
 from ceso_mcp.guest.identity import bios_uuid, instance_id, static_mac
 from ceso_mcp.guest.names import default_hostname
 from ceso_mcp.guest.network import NicAddressing
+from ceso_mcp.guest.own_data import OwnUserData
 from ceso_mcp.guest.readback import nics_of
+from ceso_mcp.recipes.guest_documents import documents
 from ceso_mcp.recipes.guest_setup import Expectation, GuestFields
 from ceso_mcp.recipes.nics import Cards, NicFields
 from ceso_mcp.recipes.proving import metadata_of
+from ceso_mcp.text import Text
 
 _MAC_KEYS = ("address", "addressType", "generatedAddress", "generatedAddressOffset", "checkMACAddress")
 
@@ -46,10 +49,18 @@ class Readdressed:
     expectation: Expectation
     rows: tuple[tuple[str, str, str], ...]
     warnings: tuple[str, ...]
+    hidden: Mapping[str, str]
 
 
 def readdressed(
-    wish: GuestFields, vm: Vm, cards: Cards, seed: bytes, taken_macs: set[str], *, new_macs: bool
+    wish: GuestFields,
+    vm: Vm,
+    cards: Cards,
+    seed: bytes,
+    taken_macs: set[str],
+    own: OwnUserData | None,
+    *,
+    new_macs: bool,
 ) -> Readdressed:
     """The change that makes the guest of `vm` what `wish` says; what the wish leaves out stays.
 
@@ -67,9 +78,11 @@ def readdressed(
     asked = _asked(wish, cards, told, present)
     nics = [GuestNic(mac, asked.get(number, NicAddressing())) for number, mac in macs.items()]
     identity = instance_id(vm.name, bios_uuid(seed, "instance"))
-    info = guestinfo(
-        metadata(identity, host, nics), user_data(hostname=host, user=wish.user, ssh_keys=wish.ssh_keys)
-    )
+    vlans = [GuestVlan(vlan.id, vlan.nic, vlan.addressing()) for vlan in wish.vlans]
+    users, vendor, notes = documents(wish, host, own)
+    if users is None:  # at least /etc/hosts has to follow the name
+        users = user_data(hostname=host, user=None, ssh_keys=())
+    info = guestinfo(metadata(identity, host, nics, vlans), users, vendor)
     changes = dict(info.values) | _card_changes(cards, macs, present)
     dropped = [f"ethernet{n}.{key}" for n in macs if f"ethernet{n}.address" in changes for key in _MAC_KEYS]
     new = frozenset(address.ip for nic in nics for address in nic.addressing.addresses)
@@ -84,19 +97,20 @@ def readdressed(
         changes=changes,
         expectation=expectation,
         rows=_rows(told, identity, host, expectation, macs, present),
-        warnings=(*SET_UP_ANEW, *info.warnings),
+        warnings=(*SET_UP_ANEW, *notes, *info.warnings),
+        hidden={} if own is None or own.shown is None else {"guestinfo.userdata": own.shown},
     )
 
 
-def lines(vmx: Vmx, changes: Mapping[str, str]) -> str:
-    """`changes` as lines of a .vmx in the encoding of `vmx`."""
-    return Vmx((), vmx.encoding).with_set(changes).render()
+def lines(vmx: Vmx, change: Readdressed) -> Text:
+    """What comes into the .vmx, in its encoding; user data from a file is not shown."""
+    return Vmx((), vmx.encoding).with_set(change.changes).text(change.hidden)
 
 
 def says_of_the_network(wish: GuestFields) -> bool:
     """Whether anything at all was asked of any card."""
     fields = GuestFields.model_fields
-    return bool(wish.nics) or any(
+    return bool(wish.nics or wish.vlans) or any(
         getattr(wish, name) != fields[name].default for name in NicFields.model_fields if name != "mac"
     )
 

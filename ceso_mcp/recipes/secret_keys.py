@@ -8,8 +8,6 @@ them. Metadata stays for the VM's whole life.
 
 from __future__ import annotations
 
-import re
-
 from ceso_mcp.backup.actions import FileInto
 from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.facts.inventory import Vm
@@ -18,9 +16,7 @@ from ceso_mcp.plan import Step
 from ceso_mcp.recipes.judging import vim_cmd_worked
 from ceso_mcp.recipes.rewriting import lines_of
 from ceso_mcp.shell import Command, sh
-from ceso_mcp.text import Secret, Text
 
-_LINE = re.compile(r'^([ \t]*(guestinfo\.(?:userdata|vendordata))[ \t]*=[ \t]*"?)([^"\r\n]*)', re.I | re.M)
 _SPACE = "[[:space:]]*"
 _OVERWRITTEN = (
     rf'^{_SPACE}guestinfo\.(userdata|vendordata)({_SPACE}={_SPACE}"({REDACTED})?{_SPACE}"'
@@ -31,17 +27,6 @@ _OVERWRITTEN = (
 def secret_keys_in(vmx: Vmx) -> tuple[str, ...]:
     """The keys of a .vmx that may hold secrets, overwritten or not."""
     return tuple(key for key in SECRET_KEYS if key in vmx)
-
-
-def hiding(vmx: Vmx) -> Text:
-    """The text of a .vmx as standard input, with what may be secret in it named and not shown."""
-    text, at = vmx.render(), 0
-    parts: list[str | Secret] = []
-    for found in _LINE.finditer(text):
-        if found[3].strip() not in ("", REDACTED):
-            parts += [text[at : found.end(1)], Secret(found[2].lower(), found[3].encode())]
-            at = found.end()
-    return Text.of(*parts, text[at:])
 
 
 def read_without_secrets(vm: Vm) -> Step:

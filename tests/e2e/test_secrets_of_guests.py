@@ -116,7 +116,7 @@ async def test_a_backup_never_holds_it_and_nothing_shows_it(house: House) -> Non
     # Back in place it is the same instance: what its guest has not read yet stays, and is not shown.
     again = await house.preview("restore_in_place", backup_id=backup["backup_id"], vm="web01")
     assert SECRET not in again.model_dump_json()
-    assert "‹secret guestinfo.userdata›" in again.model_dump_json()
+    assert "‹secret user data›" in again.model_dump_json()
     job = await house.confirm(again.confirm_token)
     assert job.state == "done", job.error
     assert SECRET in vmx_of(house)

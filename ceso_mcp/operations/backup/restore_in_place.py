@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import ClassVar
 
 from pydantic import Field
@@ -25,7 +24,6 @@ from ceso_mcp.recipes.fitting import fitted, without_lost_networks
 from ceso_mcp.recipes.place import Place
 from ceso_mcp.recipes.reborn import refuse_uncopyable
 from ceso_mcp.recipes.restoring import restore_disk, without_lost_disks
-from ceso_mcp.recipes.secret_keys import hiding
 from ceso_mcp.recipes.swapping import kept_aside, swap
 from ceso_mcp.recipes.transfer import write_file
 
@@ -88,9 +86,8 @@ class RestoreInPlace(Change):
             steps.append(write_file(FileFrom(self.backup_id, "vm.nvram"), staging.nvram, why))
             changes["nvram"] = staging.nvram.name
         dropped = [key for key in source.keys() if _OF_A_RUN.fullmatch(key)]  # noqa: SIM118
-        restored = source.without(dropped).with_set(changes)
         steps += [
-            replace(write_vmx(staging, restored), stdin=hiding(restored)),
+            write_vmx(staging, source.without(dropped).with_set(changes)),
             *swap(vm, staging.folder, aside),
             register(final.vmx),
             *(power_on() if self.power_on else ()),

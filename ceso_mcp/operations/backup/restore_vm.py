@@ -21,12 +21,13 @@ from ceso_mcp.recipes.bring_up import bring_up, outcome
 from ceso_mcp.recipes.copying import taken_macs
 from ceso_mcp.recipes.fitting import fitted, without_lost_networks
 from ceso_mcp.recipes.guest_setup import GuestFields, new_identity
-from ceso_mcp.recipes.nics import Cards, cards_for
+from ceso_mcp.recipes.nics import Cards, cards_for, vlan_warnings
 from ceso_mcp.recipes.place import choose_place, portgroup_problem
 from ceso_mcp.recipes.proving import ProofFields, refuse_taken
 from ceso_mcp.recipes.reborn import Rebirth, reborn
 from ceso_mcp.recipes.restoring import restore_disk, without_lost_disks
 from ceso_mcp.recipes.transfer import write_file
+from ceso_mcp.recipes.user_data import read_own_data
 
 
 class RestoreVm(GuestFields, ProofFields, Change):
@@ -51,10 +52,12 @@ class RestoreVm(GuestFields, ProofFields, Change):
     hardware_version: HardwareVersion | None = Field(
         None, description="lower its virtual hardware to this version, for an older host"
     )
+    new_machine_id: bool = Field(True, description="have the guest make a new machine-id at its first boot")
     power_on: bool = Field(False, description="power it on and wait for its address")
     wait_s: int = Field(300, ge=10, le=3600, description="how long to wait for the guest, in seconds")
 
     async def plan(self, facts: Facts) -> Plan:
+        own, notes = await read_own_data(facts, self)
         manifest, data = await facts.read(Manifest(self.backup_id), BackupFile(self.backup_id, "vm.vmx"))
         if not await facts.read(HasProgram("python3")):
             raise Refused("the host has no python3 to write disks with", code="no_python")
@@ -68,8 +71,9 @@ class RestoreVm(GuestFields, ProofFields, Change):
         cards = cards_for(source, self, self.portgroup, self.nics)
         portgroups = await self._portgroups(facts, source, cards)
         source, lonely = await without_lost_networks(facts, source, portgroups)
-        identity = new_identity(self, self.name, cards.numbers, facts.fixed.seed, taken_macs(inventory))
-        same_name = await refuse_taken(facts, self, identity.expectation, inventory)
+        notes += vlan_warnings(source, cards, self.vlans, await facts.read(Portgroups()))
+        identity = new_identity(self, self.name, cards.numbers, facts.fixed.seed, taken_macs(inventory), own)
+        notes += await refuse_taken(facts, self, identity.expectation, inventory)
         targets = {disk.index: place.disk(i) for i, disk in enumerate(manifest.disks)}
         has_nvram = any(file.name == "vm.nvram" for file in manifest.files)
         vmx, dropped = reborn(
@@ -102,7 +106,7 @@ class RestoreVm(GuestFields, ProofFields, Change):
             touches=(f"VM {self.name} (new)", f"folder {place.folder} (new)"),
             warnings=(
                 *identity.warnings,
-                *same_name,
+                *notes,
                 *left_out,
                 *(f"The disk {node} is not in the backup and is left out." for node in lost),
                 *(f"Not in the backup: {item.what}: {item.why}." for item in manifest.not_included),

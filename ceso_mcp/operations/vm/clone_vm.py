@@ -32,6 +32,7 @@ class CloneVm(GuestFields, ProofFields, Change):
     portgroup: PortgroupName | None = Field(
         None, description="network of its first card; the source's if left out"
     )
+    new_machine_id: bool = Field(True, description="have the guest make a new machine-id at its first boot")
     power_on: bool = Field(False, description="power the copy on and wait for its address")
     wait_s: int = Field(300, ge=10, le=3600, description="how long to wait for the guest, in seconds")
 

@@ -17,13 +17,13 @@ from ceso_mcp.plan import Plan, Step
 from ceso_mcp.recipes.bring_up import power_on
 from ceso_mcp.recipes.downtime import shut_down
 from ceso_mcp.recipes.guest_setup import GuestFields
-from ceso_mcp.recipes.nics import cards_for, portgroup_rows
+from ceso_mcp.recipes.nics import cards_for, portgroup_rows, vlan_warnings
 from ceso_mcp.recipes.place import portgroup_problem
 from ceso_mcp.recipes.proving import ADDRESS, REACHED, ProofFields, prove, refuse_taken
 from ceso_mcp.recipes.readdressing import Readdressed, lines, readdressed
 from ceso_mcp.recipes.reborn import refuse_uncopyable
 from ceso_mcp.recipes.rewriting import Rewriting
-from ceso_mcp.text import Text
+from ceso_mcp.recipes.user_data import read_own_data
 
 
 class ReaddressVm(GuestFields, ProofFields, Change):
@@ -50,6 +50,7 @@ class ReaddressVm(GuestFields, ProofFields, Change):
     wait_s: int = Field(300, ge=10, le=3600, description="how long to wait for the guest, in seconds")
 
     async def plan(self, facts: Facts) -> Plan:
+        own, notes = await read_own_data(facts, self)
         inventory = await facts.read(Inventory())
         vm = inventory.named(self.vm)
         self._refuse_unfit(vm)
@@ -59,9 +60,10 @@ class ReaddressVm(GuestFields, ProofFields, Change):
             if name not in {portgroup.name for portgroup in known}:
                 raise portgroup_problem(name, known)
         taken = {mac for other in inventory.vms if other.vmid != vm.vmid for mac in other.macs()}
-        change = readdressed(self, vm, cards, facts.fixed.seed, taken, new_macs=self.new_macs)
-        same_name = await refuse_taken(facts, self, change.expectation, inventory, besides=vm.vmid)
-        added = Text.of(lines(vm.readable, change.changes))
+        change = readdressed(self, vm, cards, facts.fixed.seed, taken, own, new_macs=self.new_macs)
+        notes += vlan_warnings(vm.readable, cards, self.vlans, known)
+        notes += await refuse_taken(facts, self, change.expectation, inventory, besides=vm.vmid)
+        added = lines(vm.readable, change)
         rewriting = Rewriting(vm, change.gone, added, facts.fixed.run_id)
         on = self.power_on or vm.power == "on"
         steps: list[Step] = await shut_down(facts, vm) if vm.power == "on" else []
@@ -77,7 +79,7 @@ class ReaddressVm(GuestFields, ProofFields, Change):
                 f"configuration of VM {vm.name} ({vm.path})",
                 *((f"power of VM {vm.name}: off for a moment",) if vm.power == "on" else ()),
             ),
-            warnings=(*change.warnings, *same_name),
+            warnings=(*change.warnings, *notes),
             before_after=(*change.rows, *portgroup_rows(vm.readable, cards)),
             outcome=self._outcome(vm, change, on=on, proves=proves),
         )

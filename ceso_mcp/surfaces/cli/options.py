@@ -17,10 +17,18 @@ if TYPE_CHECKING:
 
     from ceso_mcp.operation import Operation
 
-_ONE_OF_MANY = {"ssh_keys": "ssh-key", "nics": "nic"}
+_ONE_OF_MANY = {
+    "ssh_keys": "ssh-key",
+    "nics": "nic",
+    "vlans": "vlan",
+    "packages": "package",
+    "run_commands": "run-command",
+}
 """Lists whose option names one item; the field's own name is taken as well."""
 _FROM_FILE = frozenset({"ssh_keys"})
 """Fields for which `@FILE` stands for the lines of a file."""
+_PATHS = frozenset({"user_data_file"})
+"""Fields that are files of this machine: what is typed counts from the current folder."""
 
 
 def parameters(model: type[Operation], arguments: Sequence[str]) -> list[click.Parameter]:
@@ -54,6 +62,8 @@ def given(model: type[Operation], values: Mapping[str, Any]) -> dict[str, Any]:
             value = dict(_pair(name, item) for item in value)
         elif isinstance(value, tuple):
             value = [_item(name, field, item) for item in value]
+        elif name in _PATHS:
+            value = str(Path(value).expanduser().absolute())
         elif _is_model(_shape(field.annotation)[1]):
             value = _json(name, value)
         found[name] = value

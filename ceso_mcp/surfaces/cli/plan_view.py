@@ -20,7 +20,10 @@ def show_plan(target: Console, preview: Preview, *, full: bool = False) -> None:
     line(target, preview.title, "bold")
     width = max((len(row.what) for row in preview.changes), default=0)
     for row in preview.changes:
-        line(target, f"  {row.what.ljust(width)}  {row.before or '-'} → {row.after or '-'}")
+        first, *more = row.after.split("\n") if "\n" in row.after.strip() else [row.after.strip()]
+        line(target, f"  {row.what.ljust(width)}  {row.before or '-'} → {first or '-'}")
+        for text in more:
+            line(target, f"    | {text}")
     line(target, f"steps ({len(preview.steps)})", "bold")
     part = None
     for step in preview.steps:
