@@ -74,7 +74,7 @@ async def plan_copy(facts: Facts, wish: CopyWish, title: str, siblings: Siblings
     notes += vlan_warnings(source.readable, cards, wish.guest.vlans, await facts.read(Portgroups()))
     macs = taken_macs(inventory) | siblings.macs
     identity = new_identity(given.guest, wish.name, cards.numbers, facts.fixed.seed, macs, own)
-    same_name = await refuse_taken(facts, wish.proof, identity.expectation, inventory)
+    notes += await refuse_taken(facts, wish.proof, identity.expectation, inventory)
     targets = {d.node: place.disk(i) for i, d in enumerate(source.readable.disks())}
     nvram = await nvram_of(facts, source)
     vmx, left_out = reborn(
@@ -112,7 +112,7 @@ async def plan_copy(facts: Facts, wish: CopyWish, title: str, siblings: Siblings
         title=title,
         steps=tuple(steps),
         touches=(f"VM {wish.name} (new)", f"folder {place.folder} (new)"),
-        warnings=(*identity.warnings, *given.warnings, *same_name, *notes, *left_out),
+        warnings=(*identity.warnings, *given.warnings, *notes, *left_out),
         before_after=tuple(rows),
         estimate=place.estimate(size),
         outcome={**outcome(place, identity, on=wish.power_on, proof=wish.proof), **given.outcome},

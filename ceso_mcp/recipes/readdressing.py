@@ -9,7 +9,7 @@ from typing import Any
 from ceso_mcp.errors import Refused, Unreadable
 from ceso_mcp.esxi.vmx import Vmx, VmxNic
 from ceso_mcp.facts.inventory import Vm
-from ceso_mcp.guest.cloudinit import GuestNic, GuestVlan, guestinfo, metadata
+from ceso_mcp.guest.cloudinit import GuestNic, GuestVlan, guestinfo, metadata, user_data
 from ceso_mcp.guest.guestinfo import (
     METADATA_KEYS,
     REPORTED_KEYS,
@@ -79,6 +79,8 @@ def readdressed(
     nics = [GuestNic(mac, asked.get(number, NicAddressing())) for number, mac in macs.items()]
     identity = instance_id(vm.name, bios_uuid(seed, "instance"))
     users, vendor, said = documents(wish, host, own)
+    if users is None:  # at least /etc/hosts has to follow the name
+        users = user_data(hostname=host, user=None, ssh_keys=())
     info = guestinfo(metadata(identity, host, nics, _vlans(wish, told)), users, vendor)
     changes = dict(info.values) | _card_changes(cards, macs, present)
     dropped = [f"ethernet{n}.{key}" for n in macs if f"ethernet{n}.address" in changes for key in _MAC_KEYS]

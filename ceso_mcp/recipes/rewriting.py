@@ -47,7 +47,7 @@ class Rewriting:
         part = kept.sibling(f"{kept.name}.part")
         same = sh("diff", kept, path).to("/dev/null").then(sh("rm", "-f", kept))
         rest = sh("grep", "-v", "-i", "-E", lines_of(self.gone), kept)
-        line = rest.to(new) if self.added is None else Command(f"{{ {rest.line}; cat; }} > {sh(new).line}")
+        line = rest.to(new) if self.added is None else Command(f"{{ {rest.line} && cat; }} > {sh(new).line}")
         return [
             see_it_is_off(self.vm),
             Step(

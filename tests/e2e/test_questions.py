@@ -56,6 +56,8 @@ async def test_readdressing_a_vm_that_asks_is_taken_back(house: House) -> None:
     assert at_rest(house) == before
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_copies_of_a_vm_that_would_ask_do_not(house: House) -> None:
     await moved(house)
     backup = await house.do("backup_vm", vm="web01")

@@ -8,6 +8,8 @@ import re
 
 import pytest
 
+from ceso_mcp.backup.actions import FileOf
+
 from .conftest import House, settled
 from .test_main_job import CREATE, SMALL
 
@@ -88,19 +90,33 @@ async def test_what_a_guest_has_read_without_overwriting_it_is_scrubbed_on_reque
     assert SECRET not in vmx_of(house)
 
 
-async def test_a_backup_never_holds_it_and_nothing_shows_it(house: House) -> None:
-    await house.do("create_vm", name="web01", power_on=False, **CREATE)
+async def test_a_backup_is_made_without_it_and_says_so(house: House) -> None:
+    small = {**CREATE, "template": SMALL, "power_on": False}
+    await house.do("create_vm", name="web01", **small)
     await tell(house, f'guestinfo.userdata = "{SECRET}"\nguestinfo.userdata.encoding = "base64"')
     preview = await house.preview("backup_vm", vm="web01")
     assert any("User data" in warning for warning in preview.warnings)
-    backup = (await house.confirm(preview.confirm_token)).result or {}
+    made = (await house.confirm(preview.confirm_token)).result or {}
+    desk = house.ceso.desk()
+    kept = (await desk.reply(FileOf(made["backup_id"], "vm.vmx"))).decode()
+    await desk.close()
+    there = [line for line in vmx_of(house).splitlines() if not line.startswith("guestinfo.userdata")]
+    assert kept.splitlines() == there
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_a_backup_never_holds_it_and_nothing_shows_it(house: House) -> None:
+    await house.do("create_vm", name="web01", power_on=False, **CREATE)
+    await tell(house, f'guestinfo.userdata = "{SECRET}"\nguestinfo.userdata.encoding = "base64"')
+    backup = await house.do("backup_vm", vm="web01")
     await house.do("restore_vm", backup_id=backup["backup_id"], name="two", datastore="datastore1")
     text = vmx_of(house, "two")
     assert SECRET not in text
     # Back in place it is the same instance: what its guest has not read yet stays, and is not shown.
     again = await house.preview("restore_in_place", backup_id=backup["backup_id"], vm="web01")
     assert SECRET not in again.model_dump_json()
-    assert "‹secret guestinfo.userdata›" in again.model_dump_json()
+    assert "‹secret user data›" in again.model_dump_json()
     job = await house.confirm(again.confirm_token)
     assert job.state == "done", job.error
     assert SECRET in vmx_of(house)

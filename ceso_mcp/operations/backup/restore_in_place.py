@@ -87,9 +87,8 @@ class RestoreInPlace(Change):
             steps.append(write_file(FileFrom(self.backup_id, "vm.nvram"), staging.nvram, why))
             changes["nvram"] = staging.nvram.name
         dropped = [key for key in source.keys() if _OF_A_RUN.fullmatch(key)]  # noqa: SIM118
-        restored = source.without(dropped).with_set(changes)
         steps += [
-            write_vmx(staging, restored),
+            write_vmx(staging, source.without(dropped).with_set(changes)),
             *swap(vm, staging.folder, aside),
             register(final.vmx),
             *(power_on() if self.power_on else ()),

@@ -78,7 +78,7 @@ class RestoreVm(GuestFields, ProofFields, Change):
         identity = new_identity(
             given.guest, self.name, cards.numbers, facts.fixed.seed, taken_macs(inventory), own
         )
-        same_name = await refuse_taken(facts, self, identity.expectation, inventory)
+        notes += await refuse_taken(facts, self, identity.expectation, inventory)
         targets = {disk.index: place.disk(i) for i, disk in enumerate(manifest.disks)}
         has_nvram = any(file.name == "vm.nvram" for file in manifest.files)
         vmx, dropped = reborn(
@@ -112,7 +112,6 @@ class RestoreVm(GuestFields, ProofFields, Change):
             warnings=(
                 *identity.warnings,
                 *notes,
-                *same_name,
                 *given.warnings,
                 *left_out,
                 *(f"The disk {node} is not in the backup and is left out." for node in lost),

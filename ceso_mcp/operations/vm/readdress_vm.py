@@ -78,7 +78,7 @@ class ReaddressVm(GuestFields, ProofFields, Change):
                 raise portgroup_problem(name, known)
         taken = {mac for other in inventory.vms if other.vmid != vm.vmid for mac in other.macs()}
         change = readdressed(given.guest, vm, cards, facts.fixed.seed, taken, own, new_macs=self.new_macs)
-        same_name = await refuse_taken(facts, self, change.expectation, inventory, besides=vm.vmid)
+        notes += await refuse_taken(facts, self, change.expectation, inventory, besides=vm.vmid)
         rewriting = Rewriting(vm, change.gone, lines(vm.readable, change), facts.fixed.run_id)
         on = self.power_on or vm.power == "on"
         steps = [*given.steps, *(await shut_down(facts, vm) if vm.power == "on" else [])]
@@ -94,7 +94,7 @@ class ReaddressVm(GuestFields, ProofFields, Change):
                 f"configuration of VM {vm.name} ({vm.path})",
                 *((f"power of VM {vm.name}: off for a moment",) if vm.power == "on" else ()),
             ),
-            warnings=(*change.warnings, *given.warnings, *same_name, *notes),
+            warnings=(*change.warnings, *given.warnings, *notes),
             before_after=(*change.rows, *portgroup_rows(vm.readable, cards)),
             outcome={**self._outcome(vm, change, on=on, proves=proves), **given.outcome},
         )

@@ -13,9 +13,10 @@ from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.facts.inventory import Vm
 from ceso_mcp.guest.guestinfo import MAY_BE_SECRET, METADATA_KEYS, REPORTED_KEYS, SECRET_KEYS
-from ceso_mcp.recipes.rewriting import lines_of
+from ceso_mcp.recipes.rewriting import Rewriting, lines_of
 from ceso_mcp.recipes.secret_keys import scrub_after_power_off
 from ceso_mcp.redact import Redactor
+from ceso_mcp.text import Text
 
 KEYS = (*SECRET_KEYS, *METADATA_KEYS, *REPORTED_KEYS, "guestinfo.userdata2", "memSize", "annotation")
 LINES = st.lists(
@@ -90,3 +91,17 @@ def test_lines_are_found_by_their_whole_keys() -> None:
 def test_logs_hide_it_in_whatever_form_the_host_says_it(text: str) -> None:
     assert "c2VjcmV0" not in Redactor().clean(text)
     assert Redactor().clean('guestinfo.userdata = "---"') == 'guestinfo.userdata = "---"'
+
+
+@pytest.mark.skipif(not Path("/bin/busybox").exists(), reason="needs the package busybox-static")
+def test_a_copy_that_cannot_be_read_makes_no_new_configuration(tmp_path: Path) -> None:
+    vm = Vm(1, "a", DatastorePath("ds", "a/a.vmx"), "off", None)
+    rewriting = Rewriting(vm, ("guestinfo.userdata",), Text.of('guestinfo.userdata = "x"\n'), "0f0f0f0f")
+    write = next(step for step in rewriting.steps() if step.stdin is not None)
+    here = write.line().replace("/vmfs/volumes/ds/a", str(tmp_path))
+    assert subprocess.run(["busybox", "sh", "-c", here], input=b"x", stderr=subprocess.DEVNULL).returncode
+    kept = tmp_path / "a.vmx.before-0f0f0f0f"
+    kept.write_text('a = "1"\nguestinfo.userdata = "old"\n')
+    assert write.stdin is not None
+    subprocess.run(["busybox", "sh", "-c", here], input=write.stdin.sent(), check=True)
+    assert (tmp_path / "a.vmx.new-0f0f0f0f").read_text() == 'a = "1"\nguestinfo.userdata = "x"\n'
