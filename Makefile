@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 # Tests wait for a make-believe host more than they compute, so there may be more of them than processors.
 WORKERS ?= 4
 NODE   := $(CURDIR)/.node
-DEBIAN := busybox-static bubblewrap python3-venv qemu-utils age zstd gpg gpg-agent openssh-client
+DEBIAN := busybox-static bubblewrap e2fsprogs python3-venv qemu-utils age zstd gpg gpg-agent openssh-client
 # What the benchmarks compare with, and what they need besides.
 RIVALS := openssh-server restic borgbackup util-linux iproute2
 # Servers that the slow suites of repositories run against.
@@ -15,7 +15,7 @@ STORAGE := openssh-server knot
 # Real guests in QEMU, and the image that they boot from.
 GUESTS := qemu-system-x86 ovmf mmdebstrap mtools grub-pc-bin grub-efi-amd64-bin grub-common e2fsprogs iproute2 dnsmasq-base openssh-client
 # Whose decisions are compared with ours.
-OTHERS := restic
+OTHERS := restic shellcheck lvm2
 # Unpacks releases of Debian and Ubuntu, whose cloud-init and netplan read what guests are told.
 RELEASES := mmdebstrap
 

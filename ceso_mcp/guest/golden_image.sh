@@ -110,6 +110,10 @@ fi
 if [ -e "$root/var/lib/dbus/machine-id" ] && [ ! -L "$root/var/lib/dbus/machine-id" ]; then
     rm -f "$root/var/lib/dbus/machine-id"
 fi
+if running; then
+    # Its unit saves a new seed when it stops, which would otherwise be at the shutdown.
+    systemctl stop systemd-random-seed.service 2>/dev/null || true
+fi
 rm -f "$root/var/lib/systemd/random-seed" "$root/var/lib/systemd/credential.secret"
 rm -f "$root"/var/lib/dhcp/* "$root"/var/lib/NetworkManager/*lease*
 echo localhost >"$root/etc/hostname"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ceso_mcp.errors import LabFault
-from ceso_mcp.lab import qemu_command, qemu_firmware, qemu_overlay, qemu_report
+from ceso_mcp.lab import guest_block, qemu_command, qemu_firmware, qemu_overlay, qemu_report
 from ceso_mcp.lab.disks.chain import Disk
 from ceso_mcp.lab.disks.fault import DiskFault
 from ceso_mcp.lab.guests import Guests
@@ -182,6 +182,8 @@ class QemuGuests(Guests):
         if disk is None:
             return False
         try:
+            if guest_block.read(disk, self._storage.here) is not None:
+                return False  # a make-believe guest; its partition table is only looked at
             with Disk(disk, self._storage.here) as opened:
                 return opened.size_bytes >= 4096 and opened.read(0, 4096)[510:512] == b"\x55\xaa"
         except (DiskFault, OSError):
