@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import itertools
 import re
 from typing import Any
@@ -128,3 +130,41 @@ async def test_running_guests_are_asked_if_that_is_wanted(house: House) -> None:
     await house.preview("create_vm", name="web02", **asked)
     error = await house.refusal("create_vm", name="web02", ask_guests=True, **asked)
     assert error.code == "address_taken"
+
+
+async def test_a_vm_moves_from_one_pool_to_another_and_its_first_address_is_free(house: House) -> None:
+    for name, ranges, gateway in (
+        ("old", "198.18.1.0/24", "198.18.1.1"),
+        ("new", "198.18.2.0/24", "198.18.2.1"),
+    ):
+        await house.do("create_pool", name=name, ranges=[ranges], gateway4=gateway)
+    wish = {key: value for key, value in CREATE.items() if key not in ("ipv4", "gateway4", "dns", "search")}
+    await house.do("create_vm", name="web01", power_on=False, pool="old", **wish)
+    result = await house.do("readdress_vm", vm="web01", pool="new")
+    assert result["address"] == "198.18.2.2"
+    pools = {pool.name: pool for pool in (await house.ask("list_pools")).pools}
+    assert [(row.address, row.state, row.vm) for row in pools["new"].addresses] == [
+        ("198.18.2.2", "held", "web01")
+    ]
+    assert not [row for row in pools["old"].addresses if row.state == "held"]
+
+
+async def test_readdressing_tells_the_guest_all_that_is_asked(house: House) -> None:
+    await house.do("create_vm", name="web01", power_on=False, **CREATE)
+    preview = await house.preview(
+        "readdress_vm", vm="web01", users=[{"name": "ada", "ssh_keys": [KEY]}], timezone="Europe/Berlin"
+    )
+    job = await house.confirm(preview.confirm_token)
+    assert job.state == "done", job.error
+    assert addresses(await house.ask("show_vm", vm="web01")) == ["192.0.2.10"]
+    told = next(step.stdin for step in preview.steps if "write the new configuration" in step.why) or ""
+    document = user_data_in(told)
+    assert "Europe/Berlin" in document
+    assert '"ada"' in document
+
+
+def user_data_in(lines: str) -> str:
+    """The user data in lines of a .vmx."""
+    values = dict(re.findall(r'^(\S+) = "(.*)"$', lines, re.M))
+    raw = base64.b64decode(values["guestinfo.userdata"])
+    return (gzip.decompress(raw) if "gzip" in values["guestinfo.userdata.encoding"] else raw).decode()
