@@ -22,7 +22,7 @@ from ceso_mcp.guest.network import NicAddressing
 from ceso_mcp.guest.own_data import OwnUserData
 from ceso_mcp.guest.readback import nics_of
 from ceso_mcp.recipes.guest_documents import documents
-from ceso_mcp.recipes.guest_setup import Expectation, GuestFields
+from ceso_mcp.recipes.guest_setup import Expectation, GuestFields, expected
 from ceso_mcp.recipes.nics import Cards, NicFields
 from ceso_mcp.recipes.proving import metadata_of
 from ceso_mcp.text import Text
@@ -65,13 +65,19 @@ def readdressed(
     """The change that makes the guest of `vm` what `wish` says; what the wish leaves out stays.
 
     If it says nothing of the network, all of that stays. Raises Refused: `hostname_needed`,
-    `addresses_needed` where the present ones cannot be read, `mac_taken`.
+    `addresses_needed` where the present ones cannot be read, `mac_taken`, `portgroup_needed`.
     """
     told = metadata_of(vm)
     host = wish.hostname or str(told.get("local-hostname") or "") or default_hostname(vm.name)
     if not host:
         raise Refused(
             "no host name can be made from this VM name", code="hostname_needed", hint="give hostname"
+        )
+    if wish.vlans and not cards.numbers:
+        raise Refused(
+            "the VM has no network card that a VLAN could be on",
+            code="portgroup_needed",
+            hint="give portgroup, so that a card is added",
         )
     present = {nic.index: nic for nic in vm.readable.nics()}
     macs = _macs(wish, cards, present, seed, taken_macs, new_macs=new_macs)
@@ -85,9 +91,7 @@ def readdressed(
     info = guestinfo(metadata(identity, host, nics, vlans), users, vendor)
     changes = dict(info.values) | _card_changes(cards, macs, present)
     dropped = [f"ethernet{n}.{key}" for n in macs if f"ethernet{n}.address" in changes for key in _MAC_KEYS]
-    new = frozenset(address.ip for nic in nics for address in nic.addressing.addresses)
-    former = static_addresses(told) - new
-    expectation = Expectation(host, tuple((nic.mac, nic.addressing) for nic in nics), former)
+    expectation = expected(host, nics, vlans, static_addresses(told))
     gone = dict.fromkeys((*METADATA_KEYS, *SECRET_KEYS, *REPORTED_KEYS, *dropped, *changes))
     return Readdressed(
         instance_id=identity,
