@@ -15,7 +15,7 @@ VOLATILE = re.compile(r"(^vmware(-\d+)?\.log|^\.lck-[0-9a-f]+|\.vswp|\.vmx\.lck|
 
 
 def file_digest(path: str) -> str:
-    """SHA-256 of the content; holes are hashed as the zeros they read as, but not read."""
+    """SHA-256 of the content and of where its holes are; those are not read."""
     digest = hashlib.sha256()
     zeros = bytes(1 << 20)
     with open(path, "rb") as file:

@@ -21,6 +21,7 @@ from ceso_mcp.recipes.nics import Cards, cards_for, portgroup_rows, vlan_warning
 from ceso_mcp.recipes.place import Place, choose_place, portgroup_problem
 from ceso_mcp.recipes.proving import ProofFields, refuse_taken
 from ceso_mcp.recipes.reborn import Rebirth, reborn, refuse_uncopyable
+from ceso_mcp.recipes.templates import require_template
 from ceso_mcp.recipes.user_data import read_own_data
 from ceso_mcp.shell import sh
 
@@ -41,6 +42,8 @@ class CopyWish:
     memory_mib: int | None = None
     disk_gib: int | None = None
     annotation: str | None = None
+    golden: bool = False
+    """Only from a source that has been prepared as a template."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ async def plan_copy(facts: Facts, wish: CopyWish, title: str, siblings: Siblings
     """Every check first, then the steps; raises Refused with a reason of its own for each problem."""
     siblings = siblings or Siblings()
     own, notes = await read_own_data(facts, wish.guest)
+    if wish.golden:
+        await require_template(facts, wish.source)
     inventory = await facts.read(Inventory())
     source = inventory.named(wish.source)
     disks = await _source_disks(facts, source)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
 
 from ceso_mcp.errors import Refused
@@ -31,13 +31,18 @@ class Expectation:
     former: frozenset[IPv4Address | IPv6Address] = frozenset()
     """Addresses that it must not have any more."""
 
+    vlans: tuple[tuple[str, NicAddressing], ...] = ()
+    """VLANs by the MAC address of their card. Whether tools report their addresses is not known."""
+
     def mismatches(self, report: Reported) -> list[Mismatch]:
-        """What is not as asked yet; empty when all is."""
-        return mismatches(self.hostname, self.nics, report, self.former)
+        """What is not as asked yet; empty when all is. Beside the addresses of a card may be its VLANs'."""
+        shared = {mac for mac, _ in self.vlans}
+        found = mismatches(self.hostname, self.nics, report, self.former)
+        return [one for one in found if one.kind != "extra_address" or one.mac not in shared]
 
     def static(self) -> frozenset[IPv4Address | IPv6Address]:
         """The addresses that were given, not left to DHCP."""
-        return frozenset(address.ip for _, asked in self.nics for address in asked.addresses)
+        return frozenset(a.ip for _, asked in (*self.nics, *self.vlans) for a in asked.addresses)
 
     def address_asked(self) -> str | None:
         """The first address that was given, if any was."""
@@ -50,6 +55,21 @@ class Expectation:
     def words(self) -> str:
         wanted = [str(a.ip) for _, asked in self.nics for a in asked.addresses]
         return f"host name {self.hostname}" + (f" with {', '.join(wanted)}" if wanted else " with an address")
+
+
+def expected(
+    host: str,
+    cards: Sequence[GuestNic],
+    vlans: Sequence[GuestVlan],
+    former: frozenset[IPv4Address | IPv6Address] = frozenset(),
+) -> Expectation:
+    """What a guest must report that is told this; a `former` address only if it gets it again."""
+    asked = Expectation(
+        host,
+        tuple((card.mac, card.addressing) for card in cards),
+        vlans=tuple((cards[vlan.link].mac, vlan.addressing) for vlan in vlans),
+    )
+    return replace(asked, former=former - asked.static())
 
 
 def reported(info: GuestInfo) -> Reported:
@@ -134,7 +154,7 @@ def new_identity(
         hostname=host,
         macs=macs,
         guestinfo=info.values,
-        expectation=Expectation(host, tuple((card.mac, card.addressing) for card in cards)),
+        expectation=expected(host, cards, vlans),
         warnings=(*warnings, *told, *info.warnings),
         hidden={} if own is None or own.shown is None else {"guestinfo.userdata": own.shown},
         own_data=own,

@@ -22,7 +22,7 @@ from ceso_mcp.guest.network import NicAddressing
 from ceso_mcp.guest.own_data import OwnUserData
 from ceso_mcp.guest.readback import nics_of, vlans_of
 from ceso_mcp.recipes.guest_documents import documents
-from ceso_mcp.recipes.guest_setup import Expectation, GuestFields
+from ceso_mcp.recipes.guest_setup import Expectation, GuestFields, expected
 from ceso_mcp.recipes.nics import Cards, NicFields
 from ceso_mcp.recipes.proving import metadata_of
 from ceso_mcp.text import Text
@@ -69,10 +69,16 @@ def readdressed(
 
     If it says nothing of the network, all of that stays. `own` is the user data that the wish brings
     along. Raises Refused: `hostname_needed`, `addresses_needed` where the present ones cannot be read,
-    `mac_taken`.
+    `mac_taken`, `portgroup_needed`.
     """
     told = metadata_of(vm)
     host = hostname_after(wish, vm)
+    if wish.vlans and not cards.numbers:
+        raise Refused(
+            "the VM has no network card that a VLAN could be on",
+            code="portgroup_needed",
+            hint="give portgroup, so that a card is added",
+        )
     present = {nic.index: nic for nic in vm.readable.nics()}
     macs = _macs(wish, cards, present, seed, taken_macs, new_macs=new_macs)
     asked = _asked(wish, cards, told, present)
@@ -81,12 +87,11 @@ def readdressed(
     users, vendor, said = documents(wish, host, own)
     if users is None:  # at least /etc/hosts has to follow the name
         users = user_data(hostname=host, user=None, ssh_keys=())
-    info = guestinfo(metadata(identity, host, nics, _vlans(wish, told)), users, vendor)
+    vlans = _vlans(wish, told)
+    info = guestinfo(metadata(identity, host, nics, vlans), users, vendor)
     changes = dict(info.values) | _card_changes(cards, macs, present)
     dropped = [f"ethernet{n}.{key}" for n in macs if f"ethernet{n}.address" in changes for key in _MAC_KEYS]
-    new = frozenset(address.ip for nic in nics for address in nic.addressing.addresses)
-    former = static_addresses(told) - new
-    expectation = Expectation(host, tuple((nic.mac, nic.addressing) for nic in nics), former)
+    expectation = expected(host, nics, vlans, static_addresses(told))
     gone = dict.fromkeys((*METADATA_KEYS, *SECRET_KEYS, *REPORTED_KEYS, *dropped, *changes))
     return Readdressed(
         instance_id=identity,

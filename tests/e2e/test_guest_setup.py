@@ -20,7 +20,7 @@ from .test_main_job import SMALL
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
 CREATE: dict[str, Any] = {"template": TEMPLATE, "ssh_keys": [KEY]}
-SMALLER: dict[str, Any] = {"template": SMALL, "ssh_keys": [KEY]}
+SMALLER: dict[str, Any] = {"template": SMALL, "ssh_keys": [KEY], "unprepared": True}
 DMZ = "DMZ (vlan 20)"
 
 

@@ -73,7 +73,9 @@ async def test_a_guest_that_has_not_read_it_keeps_it(house: House) -> None:
 
 async def test_switched_off_before_it_was_read_it_stays_for_the_next_boot(house: House) -> None:
     """A guest without tools reads nothing."""
-    await house.do("create_vm", name="web01", **{**CREATE, "template": SMALL, "power_on": False})
+    await house.do(
+        "create_vm", name="web01", **{**CREATE, "template": SMALL, "power_on": False, "unprepared": True}
+    )
     await house.do("power_vm", vm="web01", action="on")
     await house.do("power_vm", vm="web01", action="off")
     assert await pending(house)
@@ -91,7 +93,7 @@ async def test_what_a_guest_has_read_without_overwriting_it_is_scrubbed_on_reque
 
 
 async def test_a_backup_is_made_without_it_and_says_so(house: House) -> None:
-    small = {**CREATE, "template": SMALL, "power_on": False}
+    small = {**CREATE, "template": SMALL, "power_on": False, "unprepared": True}
     await house.do("create_vm", name="web01", **small)
     await tell(house, f'guestinfo.userdata = "{SECRET}"\nguestinfo.userdata.encoding = "base64"')
     preview = await house.preview("backup_vm", vm="web01")

@@ -15,7 +15,6 @@ from ceso_mcp.recipes.copying import CopyWish, plan_copy
 from ceso_mcp.recipes.guest_setup import GuestFields, SshKeys
 from ceso_mcp.recipes.proving import ProofFields
 from ceso_mcp.recipes.several import MOST, moved_on, names_from, plan_several
-from ceso_mcp.recipes.templates import require_template
 
 
 class CreateVm(GuestFields, ProofFields, Change):
@@ -106,8 +105,6 @@ class CreateVm(GuestFields, ProofFields, Change):
         return found
 
     async def plan(self, facts: Facts) -> Plan:
-        if not self.unprepared:
-            await require_template(facts, self.template)
         wishes = [one._wish() for one in self.each()]
         if len(wishes) == 1:
             return await plan_copy(facts, wishes[0], f"create VM {self.name} from template {self.template}")
@@ -124,6 +121,7 @@ class CreateVm(GuestFields, ProofFields, Change):
             source=self.template,
             guest=self,
             proof=self,
+            golden=not self.unprepared,
             datastore=self.datastore,
             portgroup=self.portgroup,
             power_on=self.power_on,

@@ -70,3 +70,13 @@ def test_a_guest_that_is_as_asked_ends_the_wait_with_its_address() -> None:
     assert until is not None
     assert until.done(guest("web01", "fe80::1", "192.0.2.10")) == "192.0.2.10"
     assert isinstance(until.done(Reply(1, "", "Failed to login: Connection refused")), NotYet)
+
+
+def test_an_address_of_a_vlan_may_be_reported_on_its_card_and_is_no_extra_one() -> None:
+    vlan = NicAddressing(addresses=("198.51.100.7/24",))
+    asked = Expectation("web01", ASKED.nics, vlans=((MAC, vlan),))
+    until = wait_for_guest(asked, 20, 7).until
+    assert until is not None
+    for reply in (guest("web01", "192.0.2.10"), guest("web01", "192.0.2.10", "198.51.100.7")):
+        assert until.done(reply) == "192.0.2.10"
+    assert {str(address) for address in asked.static()} == {"192.0.2.10", "198.51.100.7"}
