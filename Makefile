@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 # Tests wait for a make-believe host more than they compute, so there may be more of them than processors.
-WORKERS ?= 4
+WORKERS ?= 6
 NODE   := $(CURDIR)/.node
 DEBIAN := busybox-static bubblewrap e2fsprogs python3-venv qemu-utils age zstd gpg gpg-agent openssh-client
 # What the benchmarks compare with, and what they need besides.
@@ -40,17 +40,17 @@ slow: setup
 	@sh scripts/debian-packages $(STORAGE) $(OTHERS) $(RELEASES)
 	$(BIN)/pip install --quiet --editable '.[storage]'
 	$(BIN)/pytest -m slow -rs tests/contract
-	CESO_TEST_NODE=$(NODE)/node_modules/node/bin $(BIN)/pytest -m slow -rs -n $(WORKERS) --dist loadfile --ignore tests/contract
+	CESO_TEST_NODE=$(NODE)/node_modules/node/bin $(BIN)/pytest -m slow -rs -n 4 --dist loadfile --ignore tests/contract
 
 # Boots real guests; the image of the first run is kept in the cache folder. CESO_BOOT=all adds resets, reboots and a
 # killed server.
 boot: setup
 	@sh scripts/debian-packages $(GUESTS)
-	CI=1 XDG_CACHE_HOME=$${XDG_CACHE_HOME:-$${HOME:-/tmp}/.cache} $(BIN)/pytest -m boot tests/boot -s
+	CI=1 XDG_CACHE_HOME=$${XDG_CACHE_HOME:-$${HOME:-/tmp}/.cache} $(BIN)/pytest -m boot tests/boot -n 2 --dist loadfile
 
 # Operations broken at every step: a fixed sample, or all of it with CESO_CHAOS=all.
 chaos: setup
-	$(BIN)/pytest -m chaos tests/chaos -n $(WORKERS) --dist load -rA --no-header -q
+	$(BIN)/pytest -m chaos tests/chaos -n 4 --dist load -rA --no-header -q
 
 # Compares with a plain pipe, restic and borg; the machine must have nothing else to do. About an hour.
 benchmark: setup

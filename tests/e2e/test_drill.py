@@ -32,6 +32,7 @@ async def of_web01(house: House, **arguments: Any) -> Any:
     return next(vm for vm in status.vms if vm.vm == "web01")
 
 
+@pytest.mark.slow
 async def test_a_drill_hears_the_guest_and_leaves_only_a_note(house: House) -> None:
     backup = await backed_up(house, TEMPLATE)
     before = at_rest(house)

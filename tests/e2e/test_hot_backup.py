@@ -56,6 +56,7 @@ async def test_a_running_vm_is_backed_up_and_restores_byte_equal(house: House) -
     assert backup.kind == "hot"
 
 
+@pytest.mark.slow
 async def test_what_is_written_after_the_snapshot_is_not_in_the_backup(house: House) -> None:
     await running(house)
     content = disk(house, "web01")
@@ -101,6 +102,7 @@ async def test_a_datastore_that_fills_meanwhile_ends_the_backup_and_not_the_vm(
     assert no_marks(house)
 
 
+@pytest.mark.slow
 async def test_a_vm_with_snapshots_of_its_own_keeps_them(house: House) -> None:
     await house.do("power_vm", vm="snapshotted", action="on")
     await asyncio.to_thread(settled, house.lab)
@@ -110,6 +112,7 @@ async def test_a_vm_with_snapshots_of_its_own_keeps_them(house: House) -> None:
     await house.do("restore_vm", backup_id=made["backup_id"], name="again", datastore="datastore1")
 
 
+@pytest.mark.slow
 async def test_with_a_restart_the_file_systems_are_at_rest(house: House) -> None:
     await running(house, TEMPLATE)
     preview = await house.preview("backup_vm", vm="web01", how="restart")
@@ -153,6 +156,7 @@ async def test_a_restart_that_breaks_ends_with_the_vm_on(
     assert no_marks(house)
 
 
+@pytest.mark.slow
 async def test_quiescing_is_asked_of_the_guest_and_said_in_the_backup(house: House) -> None:
     await running(house)
     preview = await house.preview("backup_vm", vm="web01", quiesce=True)

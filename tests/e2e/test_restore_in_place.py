@@ -54,6 +54,7 @@ async def test_a_vm_is_put_back_and_the_way_back_is_one_command(house: House) ->
     await house.do("power_vm", vm="web01", action="on")
 
 
+@pytest.mark.slow
 async def test_what_was_before_goes_once_that_is_settled(house: House) -> None:
     backup, then, _ = await changed_since(house)
     await house.do("restore_in_place", backup_id=backup, vm="web01", power_on=True)

@@ -37,6 +37,7 @@ def test_random_words_come_back_whole_from_the_hosts_busybox(shared_lab: Lab, tm
 
 @pytest.mark.anyio
 @pytest.mark.timeout(120)
+@pytest.mark.slow
 async def test_the_main_job_works_on_esxi_7(tmp_path: Path) -> None:
     lab = Lab(tmp_path / "lab")
     await asyncio.to_thread(lab.start, release="7.0", boot_delay_s=0.05)

@@ -52,6 +52,7 @@ def ssh(lab: Lab, line: str, stdin: bytes = b"") -> subprocess.CompletedProcess[
     return subprocess.run([*lab.shell_argv(), line], input=stdin, capture_output=True, timeout=30)
 
 
+@pytest.mark.slow
 def test_a_backup_script_saves_a_running_vm_and_rotates(lab: Lab, host_shell: HostShell) -> None:
     script = put(host_shell, "hot_backup.sh")
     name = "it's a test [old]"
