@@ -35,6 +35,7 @@ async def test_a_disk_comes_out_of_an_incremental_backup_byte_equal(house: House
     assert (await house.refusal("extract_disk", backup_id=backup, disk=7)).code == "no_such_disk"
 
 
+@pytest.mark.slow
 async def test_a_full_disk_leaves_no_file(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     await house.do("create_vm", name="web01", template=SMALL, unprepared=True, ssh_keys=[KEY], power_on=False)
     backup = (await house.do("backup_vm", vm="web01"))["backup_id"]

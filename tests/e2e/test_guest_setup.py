@@ -48,6 +48,7 @@ async def test_several_cards_each_have_their_own_network_and_addresses(house: Ho
     assert vm.nics[2].mac == "00:50:56:00:00:42"
 
 
+@pytest.mark.slow
 async def test_a_clone_keeps_its_cards_and_only_what_is_asked_of_them_has_an_address(house: House) -> None:
     cards = [{"portgroup": DMZ, "ipv4": "198.51.100.9/24"}]
     await house.do("create_vm", name="one", ipv4="192.0.2.10/24", nics=cards, power_on=False, **CREATE)

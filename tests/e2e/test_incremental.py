@@ -93,6 +93,7 @@ async def test_everything_is_read_when_asked_for_or_when_the_disk_has_another_si
     assert third["compared_with"] == again["backup_id"]
 
 
+@pytest.mark.slow
 async def test_a_parent_that_vanishes_ends_the_run_before_anything_is_read(house: House) -> None:
     a_disk(house, 4)
     first = await house.do("backup_vm", vm=SMALL)

@@ -177,6 +177,7 @@ async def test_the_audit_log_holds_the_run_and_verifies(house: House) -> None:
     assert result["uuid_bios"] in log.path.read_text()
 
 
+@pytest.mark.slow
 async def test_secrets_of_the_configuration_appear_nowhere(house: House) -> None:
     import pyrage
 
@@ -210,6 +211,7 @@ async def test_secrets_of_the_configuration_appear_nowhere(house: House) -> None
     assert secret not in json.dumps([entry.line for entry in house.lab.log()])
 
 
+@pytest.mark.slow
 async def test_a_vm_with_snapshots_is_backed_up_as_it_is_now(house: House) -> None:
     """The current state lies in the chain; the VM's own snapshots stay."""
     shown = await house.ask("list_vms")

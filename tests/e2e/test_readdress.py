@@ -45,6 +45,7 @@ async def test_a_running_vm_is_readdressed_as_shown_and_stays_who_it_is(house: H
     assert not re.search(r"before-|new-", str(house.lab.fingerprint()["files"].keys()))
 
 
+@pytest.mark.slow
 async def test_what_is_not_named_stays(house: House) -> None:
     await house.do("create_vm", name="web01", power_on=False, **CREATE)
     result = await house.do("readdress_vm", vm="web01", hostname="db01")
@@ -52,6 +53,7 @@ async def test_what_is_not_named_stays(house: House) -> None:
     assert (vm.host_name, addresses(vm), result["address"]) == ("db01", ["192.0.2.10"], "192.0.2.10")
 
 
+@pytest.mark.slow
 async def test_new_macs_another_network_and_a_further_card(house: House) -> None:
     await house.do("create_vm", name="web01", power_on=False, **CREATE)
     before = await house.ask("show_vm", vm="web01")
@@ -68,8 +70,8 @@ async def test_new_macs_another_network_and_a_further_card(house: House) -> None
 @pytest.mark.parametrize(
     "broken",
     [
-        "^mv .*new-",
-        "vmsvc/reload",
+        pytest.param("^mv .*new-", marks=pytest.mark.slow),
+        pytest.param("vmsvc/reload", marks=pytest.mark.slow),
         pytest.param("vmsvc/power.on", marks=pytest.mark.slow),
         "^rm -f .*before-",
     ],
@@ -86,6 +88,7 @@ async def test_a_failure_puts_the_old_configuration_back_byte_for_byte(house: Ho
     assert vmx_of(house) == old
 
 
+@pytest.mark.slow
 async def test_a_running_vm_is_on_again_with_its_old_addresses_after_a_failure(house: House) -> None:
     await house.do("create_vm", name="web01", **CREATE)
     preview = await house.preview("readdress_vm", vm="web01", restart=True, **NET)
@@ -123,6 +126,7 @@ async def test_an_address_of_another_vm_is_refused_and_its_host_name_told(house:
         assert any("host name web01 too" in warning for warning in preview.warnings)
 
 
+@pytest.mark.slow
 async def test_running_guests_are_asked_if_that_is_wanted(house: House) -> None:
     await house.do("create_vm", name="web01", template=TEMPLATE, ssh_keys=[KEY])
     (leased,) = addresses(await house.ask("show_vm", vm="web01"))

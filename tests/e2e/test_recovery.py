@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize(
     "number",
-    [2, 7, *(pytest.param(number, marks=pytest.mark.slow) for number in (1, 5, 6, 8, 9, 10, 11))],
+    [7, *(pytest.param(number, marks=pytest.mark.slow) for number in (1, 2, 5, 6, 8, 9, 10, 11))],
 )
 async def test_a_dead_worker_leaves_nothing_behind(
     house: House, number: int, moment: str, monkeypatch: pytest.MonkeyPatch
@@ -103,6 +103,7 @@ async def test_cancelling_takes_back_what_was_done(house: House) -> None:
     assert house.lab.fingerprint() == before
 
 
+@pytest.mark.slow
 async def test_recover_waits_until_the_last_command_of_a_dead_worker_has_come_to_rest(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +134,7 @@ async def test_any_preview_names_a_run_that_stopped_half_way(
     assert not any("stopped half-way; `ceso recover`" in warning for warning in settling.warnings)
 
 
+@pytest.mark.slow
 async def test_a_cancelled_command_may_still_take_effect_and_recover_settles_it(house: House) -> None:
     before = house.lab.fingerprint()
     preview = await house.preview("create_vm", **OPERATIONS["create_vm"])

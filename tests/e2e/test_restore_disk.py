@@ -54,7 +54,7 @@ async def test_a_disk_comes_back_beside_the_one_it_was(house: House) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "vmsvc/reload",
+        pytest.param("vmsvc/reload", marks=pytest.mark.slow),
         pytest.param("mv .*new-", marks=pytest.mark.slow),
         pytest.param("vmkfstools -e", marks=pytest.mark.slow),
         pytest.param("cp ", marks=pytest.mark.slow),

@@ -80,7 +80,7 @@ async def test_a_vm_that_runs_or_is_another_one_is_not_replaced(house: House) ->
     "line",
     [
         pytest.param("unregister", marks=pytest.mark.slow),
-        "mv .*restore-",
+        pytest.param("mv .*restore-", marks=pytest.mark.slow),
         pytest.param("mv ", marks=pytest.mark.slow),
     ],
 )

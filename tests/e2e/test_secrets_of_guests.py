@@ -81,6 +81,7 @@ async def test_switched_off_before_it_was_read_it_stays_for_the_next_boot(house:
     assert await pending(house)
 
 
+@pytest.mark.slow
 async def test_what_a_guest_has_read_without_overwriting_it_is_scrubbed_on_request(house: House) -> None:
     await house.do("create_vm", name="web01", power_on=False, **CREATE)
     await tell(house, f'guestinfo.userdata = "{SECRET}"\nguestinfo.local-ipv4 = "192.0.2.10"')
@@ -133,6 +134,7 @@ async def test_a_backup_never_holds_it_and_nothing_shows_it(house: House) -> Non
             assert SECRET.encode() not in path.read_bytes(), path
 
 
+@pytest.mark.slow
 async def test_readdressing_drops_what_an_earlier_instance_was_told(house: House) -> None:
     await house.do("create_vm", name="web01", power_on=False, **CREATE)
     await tell(house, f'guestinfo.userdata = "{SECRET}"\nguestinfo.local-ipv4 = "192.0.2.10"')

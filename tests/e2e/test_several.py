@@ -54,6 +54,7 @@ async def test_what_cannot_be_made_is_taken_back_and_what_was_made_is_kept(house
     assert (await house.do("create_vm", name="web02", count=2, **ASKED))["vms"] == ["web02", "web03"]
 
 
+@pytest.mark.slow
 async def test_a_dead_worker_leaves_whole_vms_only(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     before = await names(house)
     preview = await house.preview("create_vm", name="web01", count=2, **ASKED)

@@ -138,6 +138,7 @@ async def test_each_way_of_being_no_template_has_its_own_refusal(house: House) -
     assert verdicts(answer) == {"fit to be copied": "problem", "inside of the disks": "not_known"}
 
 
+@pytest.mark.slow
 async def test_a_disk_that_cannot_be_read_has_to_be_accepted_unseen(house: House) -> None:
     refusal = await house.refusal("prepare_template", vm=SMALL)
     assert refusal.code == "guest_unseen"
@@ -150,6 +151,7 @@ async def test_a_disk_that_cannot_be_read_has_to_be_accepted_unseen(house: House
     await house.do("create_vm", name="web01", template=SMALL, ssh_keys=[KEY], power_on=False)
 
 
+@pytest.mark.slow
 async def test_a_guest_with_a_machine_id_is_no_golden_image_unless_that_is_accepted(house: House) -> None:
     spoil(house, b"uninitialized\n", b"0123456789abc\n")
     refusal = await house.refusal("prepare_template", vm=TEMPLATE)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _ONE_OF_MANY = {
     "ssh_keys": "ssh-key",
+    "more_names": "more-name",
     "nics": "nic",
     "vlans": "vlan",
     "packages": "package",
