@@ -116,6 +116,7 @@ async def test_guests_made_in_every_way_run_side_by_side_and_share_nothing(
         "wait_s": BOOT_TIMEOUT_S,
     }
     try:
+        await house.do("prepare_template", vm=GOLDEN)
         # One by DHCP and one with everything given start together.
         await house.do("create_vm", name="leased", template=GOLDEN, power_on=False, **asked)
         await house.do("power_vm", vm="leased", action="on")
