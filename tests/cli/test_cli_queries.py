@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 
 import pytest
 from click.testing import Result
+from rich.console import Console
+
+from ceso_mcp.surfaces.cli.render import render
 
 Run = Callable[..., Result]
 
@@ -113,3 +117,21 @@ def test_an_unexpected_failure_keeps_its_traceback_for_debug(
     assert "[internal]" in plain.stderr
     assert "Traceback" not in plain.stderr
     assert "Traceback" in run("vm", "list", "--debug").stderr
+
+
+def test_a_row_that_holds_a_long_table_of_its_own_is_a_block() -> None:
+    addresses = [
+        {"address": f"192.0.2.{number}", "state": "held", "vm": f"web{number}"} for number in range(9)
+    ]
+    answer = {"pools": [{"name": "lab", "addresses": addresses}, {"name": "empty", "addresses": []}]}
+    console = Console(width=80, record=True, file=io.StringIO())
+    render(console, answer)
+    lines = console.export_text().splitlines()
+    assert lines[:5] == [
+        "pools (2)",
+        "  name  lab",
+        "  addresses (9)",
+        "    address    state  vm",
+        "    192.0.2.0  held   web0",
+    ]
+    assert lines[-2:] == ["  name       empty", "  addresses  none"]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _UNITS = {"mib": "MiB", "gib": "GiB", "kib": "KiB", "s": "s", "mhz": "MHz", "percent": "%"}
 _GAP = 2
 _LEAST_COLUMNS = 2
+_WIDEST_CELL = 160
 
 
 def render(target: Console, answer: Mapping[str, Any], indent: int = 0) -> None:
@@ -31,7 +32,11 @@ def render(target: Console, answer: Mapping[str, Any], indent: int = 0) -> None:
         elif _is_table(value):
             _flush(target, block, indent)
             line(target, " " * indent + f"{label(name)} ({len(value)})", "bold")
-            _table(target, value, indent + 2)
+            if _too_wide(value):
+                for item in value:
+                    render(target, item, indent + 2)
+            else:
+                _table(target, value, indent + 2)
         else:
             block.append((label(name), shown(name, value)))
     _flush(target, block, indent)
@@ -68,6 +73,15 @@ def shown(name: str, value: Any) -> str:
 
 def _is_table(value: Any) -> bool:
     return isinstance(value, list | tuple) and bool(value) and all(isinstance(v, Mapping) for v in value)
+
+
+def _too_wide(items: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a row holds a table of its own that no cell could show."""
+    return any(
+        _is_table(value) and len(shown(name, value)) > _WIDEST_CELL
+        for item in items
+        for name, value in item.items()
+    )
 
 
 def _flush(target: Console, block: list[tuple[str, str]], indent: int) -> None:
