@@ -49,7 +49,7 @@ async def read_own_data(facts: Facts, wish: GuestFields) -> tuple[OwnUserData | 
         raise _invalid(file.path, error) from None
     warnings = [
         "Programs in the guest can read the user data until cloud-init takes it out of the VM's "
-        "configuration at its first boot; until then it is in the .vmx, and in every backup of the VM."
+        "configuration at its first boot; until then it is in the .vmx. Backups are made without it."
     ]
     if file.readable_by_others:
         warnings.append(f"Other users of this machine can read {file.path}.")

@@ -50,7 +50,9 @@ async def one(house: House, chance: random.Random, names: str, number: int) -> s
             preview = await house.preview("clone_vm", source=SMALL, **asked)
             what = "cloned"
         else:
-            preview = await house.preview("create_vm", template=SMALL, ssh_keys=[KEY], cpus=1, **asked)
+            preview = await house.preview(
+                "create_vm", template=SMALL, unprepared=True, ssh_keys=[KEY], cpus=1, **asked
+            )
             what = "created"
     if chance.random() < 0.05:
         return "left unconfirmed"

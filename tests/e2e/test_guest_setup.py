@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import email
 import gzip
 import hashlib
 import json
-import os
 import re
 from typing import Any
 
 import pytest
 
-from .conftest import KEY, TEMPLATE, House, settled
+from .conftest import KEY, TEMPLATE, House
 from .test_main_job import SMALL
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
@@ -178,122 +176,12 @@ async def test_user_data_of_a_file_is_nowhere_but_in_the_guests_configuration(ho
 
 
 @pytest.mark.slow
-async def test_a_drill_does_not_show_what_another_guest_was_told(house: House) -> None:
+async def test_a_drill_knows_nothing_of_what_the_guest_was_told(house: House) -> None:
     await house.do("create_vm", name="own", user_data="#!/bin/sh\ntrue\n", power_on=False, **SMALLER)
-    made = await house.do("backup_vm", vm="own")
-    shown = (await house.preview("drill_backup", backup_id=made["backup_id"])).model_dump_json()
-    assert "‹secret user data›" in shown
     vmx = (house.lab.volume("datastore1") / "own/own.vmx").read_text("utf-8")
-    (encoded,) = re.findall(r'guestinfo\.userdata = "(.*)"', vmx)
-    assert encoded not in shown
-
-
-async def test_a_file_that_changed_since_the_preview_is_noticed(house: House) -> None:
-    file = house.folder / "data"
-    file.write_text("#!/bin/sh\necho one\n")
-    preview = await house.preview("create_vm", name="own", user_data_file=str(file), **CREATE)
-    before = house.lab.fingerprint()
-    file.write_text("#!/bin/sh\necho two\n")
-    job = await house.confirm(preview.confirm_token)
-    assert (job.state, (job.error or {})["code"]) == ("failed", "host_changed")
-    assert house.lab.fingerprint() == before
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code"),
-    [
-        ({"user_data": "hello"}, "user_data_invalid"),
-        ({"user_data": "#cloud-config\na: [\n"}, "user_data_invalid"),
-        ({"user_data": "#cloud-config\npassword: hunter2\n"}, "user_data_secret"),
-        ({"run_commands": ["mysql --password=hunter2"]}, "secret_in_commands"),
-        ({"user_data_file": "relative"}, "user_data_path"),
-        ({"user_data_file": "/nowhere/at/all"}, "user_data_missing"),
-        ({"user_data_file": "/dev/null"}, "user_data_missing"),
-        ({"user_data_file": "/nul\0"}, "user_data_missing"),
-        ({"user_data": "#!/bin/sh\ntrue\n", "user_data_file": "/x"}, "invalid_arguments"),
-        ({"prefer_fqdn": True, "hostname": "short"}, "invalid_arguments"),
-        ({"user": "ann", "users": [{"name": "ann"}]}, "invalid_arguments"),
-        ({"vlans": [{"id": 20, "nic": 3}]}, "invalid_arguments"),
-        ({"vlans": [{"id": 20}, {"id": 20}]}, "invalid_arguments"),
-        ({"vlans": [{"id": 20, "mtu": 9000}]}, "invalid_arguments"),
-        ({"accept_ra": False, "ipv6": "dhcp"}, "invalid_arguments"),
-        ({"ssh_keys": ["ssh-ed25519 AAAA"]}, "invalid_arguments"),
-    ],
-)
-async def test_what_a_guest_cannot_be_told_is_refused_before_the_host_is_asked(
-    house: House, arguments: dict[str, Any], code: str
-) -> None:
-    mark = house.mark()
-    error = await house.refusal("create_vm", name="new", **{**CREATE, **arguments})
-    assert (error.code, "hunter2" in error.text()) == (code, False)
-    assert house.mark() == mark
-
-
-async def test_files_of_others_too_large_ones_and_ones_that_are_no_text_are_refused(house: House) -> None:
-    file = house.folder / "data"
-    for content, mode, code in (
-        (b"#!/bin/sh\ntrue\n", 0o666, "user_data_writable"),
-        (b"#!/bin/sh\n" + b"x" * (600 << 10), 0o600, "user_data_too_large"),
-        (b"#!/bin/sh\n" + os.urandom(80 << 10).hex().encode(), 0o600, "guestinfo_too_large"),
-        (b"#!/bin/sh\n\xff\xfe\n", 0o600, "user_data_invalid"),
-        (b"root:x:0:0:hunter2\n", 0o600, "user_data_invalid"),
-    ):
-        file.write_bytes(content)
-        file.chmod(mode)
-        error = await house.refusal("create_vm", name="new", user_data_file=str(file), **CREATE)
-        assert (error.code, "hunter2" in error.text()) == (code, False)
-
-
-async def test_a_clone_of_a_machine_that_has_booted_gets_a_machine_id_of_its_own(house: House) -> None:
-    await house.do("create_vm", name="one", **CREATE)
-    await house.do("power_vm", vm="one", action="off")
-    preview = await house.preview("clone_vm", source="one", name="two", power_on=True)
-    assert any("machine-id" in warning for warning in preview.warnings)
-    job = await house.confirm(preview.confirm_token)
-    assert job.state == "done", job.error
-    assert inside(house, "two")["machine_id"] != inside(house, "one")["machine_id"]
-    assert inside(house, "two")["ssh_host_key"] != inside(house, "one")["ssh_host_key"]
-
-
-@pytest.mark.slow
-async def test_a_machine_id_is_made_once_and_only_if_wanted(house: House) -> None:
-    await house.do("create_vm", name="one", **CREATE)
-    await house.do("power_vm", vm="one", action="off")
-    await house.do("clone_vm", source="one", name="two", power_on=True, new_machine_id=False)
-    assert inside(house, "two")["machine_id"] == inside(house, "one")["machine_id"]
-    await house.do("clone_vm", source="one", name="three", power_on=True)
-    before = inside(house, "three")
-    await house.do("power_vm", vm="three", action="off")
-    await house.do("power_vm", vm="three", action="on")
-    await asyncio.to_thread(settled, house.lab)
-    after = inside(house, "three")
-    assert after["boots"] == before["boots"] + 1
-    assert (after["machine_id"], after["ssh_host_key"]) == (before["machine_id"], before["ssh_host_key"])
-
-
-@pytest.mark.slow
-async def test_own_boot_commands_do_not_keep_a_clone_from_its_machine_id(house: House) -> None:
-    await house.do("create_vm", name="one", **CREATE)
-    await house.do("power_vm", vm="one", action="off")
-    text = '#cloud-config\n{"bootcmd": ["echo theirs"]}\n'
-    await house.do("clone_vm", source="one", name="two", power_on=True, user_data=text)
-    assert inside(house, "two")["machine_id"] != inside(house, "one")["machine_id"]
-
-
-@pytest.mark.slow
-async def test_a_restored_copy_gets_a_machine_id_of_its_own(house: House) -> None:
-    await house.do("create_vm", name="one", **CREATE)
-    await house.do("power_vm", vm="one", action="off")
-    made = await house.do("backup_vm", vm="one")
-    cards = [{"portgroup": DMZ, "ipv4": "198.51.100.9/24"}]
-    await house.do(
-        "restore_vm",
-        backup_id=made["backup_id"],
-        name="two",
-        datastore="datastore1",
-        power_on=True,
-        nics=cards,
-    )
-    assert inside(house, "two")["machine_id"] != inside(house, "one")["machine_id"]
-    vm = await house.ask("show_vm", vm="two")
-    assert "198.51.100.9" in vm.nics[1].addresses
+    told = re.search(r'guestinfo\.userdata = "(.{20})', vmx)
+    assert told is not None
+    made = await house.do("backup_vm", vm="own")
+    preview = await house.preview("drill_backup", backup_id=made["backup_id"])
+    assert told[1] not in preview.model_dump_json()
+    assert told[1] not in "".join(step.stdin or "" for step in preview.steps)

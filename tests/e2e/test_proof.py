@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
 @pytest.mark.slow
 async def test_a_guest_without_tools_is_kept_and_named_silent(house: House) -> None:
-    arguments = {**CREATE, "template": SMALL, "wait_s": 10}
+    arguments = {**CREATE, "template": SMALL, "unprepared": True, "wait_s": 10}
     job = await house.confirm((await house.preview("create_vm", name="web01", **arguments)).confirm_token)
     error = job.error or {}
     assert (job.state, error["code"]) == ("failed", "guest_silent")
