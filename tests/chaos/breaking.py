@@ -169,7 +169,7 @@ async def break_it(
         try:
             settling = await recover(house)
             if (settling.error or {}).get("code") == "host_changed":
-                # A guest that was asked to go down went down meanwhile: the new plan is looked at and confirmed.
+                # A guest that was asked to go down did so meanwhile: the new plan is looked at and confirmed.
                 await asyncio.to_thread(settled, house.lab)
                 settling = await recover(house)
             assert settling.state == "done", settling.error
