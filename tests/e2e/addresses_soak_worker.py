@@ -27,6 +27,7 @@ MAY_HAPPEN = {
     "host_busy",
     "vm_not_found",
     "vmx_unreadable",
+    "disk_missing",
     "dns_name_taken",
 }
 """What a preview may meet while the other process makes or deletes a VM."""
