@@ -7,6 +7,7 @@ the rounds of many facts into one trip to the host.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, overload
@@ -63,6 +64,10 @@ class Fact(Generic[T]):
         raise NotImplementedError
 
 
+REQUEST_BYTES = 16
+"""So many bytes of a seed are the same for all that one request makes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fixed:
     """Time and chance, drawn once at preview and kept with the request.
@@ -78,6 +83,14 @@ class Fixed:
     def run_id(self) -> str:
         """Eight hex digits that mark everything this run makes on the host."""
         return self.seed[:4].hex()
+
+    def for_part(self, name: str) -> Fixed:
+        """The same time, and other chance for one of several things that a request makes.
+
+        The first half of the seed stays: it is of the request, and so is the run id.
+        """
+        drawn = hashlib.sha256(self.seed + name.encode()).digest()
+        return Fixed(self.now, self.seed[:REQUEST_BYTES] + drawn[REQUEST_BYTES:])
 
 
 class Facts(Protocol):

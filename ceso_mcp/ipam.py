@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ceso_mcp.addresses.actions import KeptRecord, Leased, Ledger, NoLease, Reservation
+from ceso_mcp.addresses.actions import REQUEST_DIGITS, KeptRecord, Leased, Ledger, NoLease, Reservation
 from ceso_mcp.addresses.pool import Family, Pool
 from ceso_mcp.addresses.records import Record
 from ceso_mcp.config import private_directory
@@ -211,9 +211,13 @@ class Ipam:
             )
 
     def give_back(self, lease: str) -> None:
-        """End every lease of a preview that came to nothing."""
+        """End every lease of the request that `lease` is of: its preview came to nothing."""
+        request = lease[:REQUEST_DIGITS]
         with self._db() as db:
-            db.execute("DELETE FROM addresses WHERE lease = ? AND state = 'leased'", (lease,))
+            db.execute(
+                "DELETE FROM addresses WHERE substr(lease, 1, ?) = ? AND state = 'leased'",
+                (REQUEST_DIGITS, request),
+            )
 
     def release(self, pool_name: str, address: str, *, vmx: str, uuid_bios: str, at_once: bool) -> None:
         """End a VM's hold; raises Refused `not_held` if the address is not that VM's."""

@@ -12,7 +12,7 @@ from typing import Literal
 
 from ceso_mcp.addresses.pool import Family, Pool
 from ceso_mcp.addresses.records import Record, words
-from ceso_mcp.fact import HereQuestion
+from ceso_mcp.fact import REQUEST_BYTES, HereQuestion
 from ceso_mcp.plan import Here
 
 State = Literal["leased", "held", "released", "stranger"]
@@ -287,11 +287,19 @@ class RemoveRecords(AddressAction):
         )
 
 
+REQUEST_DIGITS = 16
+"""So many digits of a lease's name are the same for all leases of one request."""
+
+
 def document(pool: Pool) -> str:
     """A pool as it is stored."""
     return json.dumps(pool.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
 
 
 def lease_name(seed: bytes) -> str:
-    """Under what a preview leases addresses: the same whenever it plans again."""
-    return hashlib.sha256(b"lease of " + seed).hexdigest()[:32]
+    """Under what a preview leases addresses: the same whenever it plans again.
+
+    Leases of one request begin alike (`REQUEST_DIGITS`), one for each VM that it makes.
+    """
+    request = hashlib.sha256(b"lease of " + seed[:REQUEST_BYTES]).hexdigest()[:REQUEST_DIGITS]
+    return request + hashlib.sha256(b"lease of " + seed).hexdigest()[:16]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import re
 from collections.abc import Sequence
@@ -59,9 +58,7 @@ class _OwnChance:
 
     @property
     def fixed(self) -> Fixed:
-        fixed = self.facts.fixed
-        drawn = hashlib.sha256(fixed.seed + self.name.encode()).digest()
-        return Fixed(fixed.now, fixed.seed[:4] + drawn[4:])  # they are of one run
+        return self.facts.fixed.for_part(self.name)
 
     async def read(self, *facts: Any) -> Any:
         return await self.facts.read(*facts)

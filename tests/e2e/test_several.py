@@ -71,6 +71,15 @@ async def test_a_dead_worker_leaves_whole_vms_only(house: House, monkeypatch: py
     assert no_marks(house)
 
 
+async def test_a_refused_preview_of_several_keeps_no_address(house: House) -> None:
+    await house.do("create_pool", name="lab", ranges=["198.18.0.0/24"], gateway4="198.18.0.1")
+    await house.do("create_vm", name="web02", pool="lab", **ASKED)
+    refusal = await house.refusal("create_vm", name="web01", count=2, pool="lab", **ASKED)
+    assert refusal.code == "name_taken"
+    rows = [row for pool in (await house.ask("list_pools")).pools for row in pool.addresses]
+    assert [(row.vm, row.state) for row in rows] == [("web02", "held")]
+
+
 async def test_their_copies_have_to_fit_together(house: House) -> None:
     one = (await house.preview("create_vm", name="web01", **ASKED)).estimate
     house.lab.fill("datastore1", MARGIN_BYTES + 2 * one.copy_bytes + 4096)
