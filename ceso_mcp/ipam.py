@@ -8,11 +8,8 @@ transaction that begins with the right to write, so of two that want the same ad
 from __future__ import annotations
 
 import ipaddress
-import os
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,8 @@ from ceso_mcp.addresses.actions import REQUEST_DIGITS, KeptRecord, Leased, Ledge
 from ceso_mcp.addresses.pool import Family, Pool
 from ceso_mcp.addresses.records import Record
 from ceso_mcp.config import private_directory
-from ceso_mcp.errors import ConfigFault, Refused
+from ceso_mcp.errors import Refused
+from ceso_mcp.state_database import StateDatabase
 
 QUIET_S = 900
 """How long a released address is not given out: as long as deleting a VM may take and be undone, and as
@@ -45,31 +43,14 @@ class Ipam:
     """The book in `directory`, for one host. Raises ConfigFault `state_unusable` when it cannot be kept."""
 
     def __init__(self, directory: Path, host: str) -> None:
-        self._path = private_directory(directory) / "addresses.sqlite"
         self._host = host
-        with self._db() as db:
-            for statement in _SCHEMA.split(";\n"):
-                db.execute(statement)
-        os.chmod(self._path, 0o600)
-
-    @contextmanager
-    def _db(self) -> Iterator[sqlite3.Connection]:
-        try:
-            db = sqlite3.connect(self._path, timeout=30, isolation_level=None)
-            try:
-                db.execute("PRAGMA journal_mode=WAL")
-                db.execute("PRAGMA synchronous=FULL")
-                db.execute("BEGIN IMMEDIATE")
-                yield db
-                db.execute("COMMIT")
-            finally:
-                db.close()
-        except (sqlite3.Error, OSError) as error:
-            raise ConfigFault(
-                f"the book of addresses {self._path} cannot be kept: {error}",
-                code="state_unusable",
-                hint="without it no address is given out; make room or repair the state directory",
-            ) from None
+        self._db = StateDatabase(
+            private_directory(directory) / "addresses.sqlite",
+            _SCHEMA,
+            what="the book of addresses",
+            hint="without it no address is given out; make room or repair the state directory",
+            timeout_s=30,
+        ).transaction
 
     # -- looking ------------------------------------------------------------------------------
 

@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
-import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +21,7 @@ from ceso_mcp.config import private_directory
 from ceso_mcp.errors import ConfigFault
 from ceso_mcp.facts.runs import JournaledRun, JournaledStep
 from ceso_mcp.plan import Here, Plan, Step, exit_zero, name_of
+from ceso_mcp.state_database import StateDatabase
 
 End = Literal["done", "undone", "left", "closed"]
 KEEP_CLOSED_S = 90 * 86_400
@@ -43,30 +41,13 @@ class Journal:
     """The journal in `directory`. Raises ConfigFault `state_unusable` when it cannot be kept."""
 
     def __init__(self, directory: Path) -> None:
-        self._path = private_directory(directory) / "journal.sqlite"
-        with self._db("BEGIN IMMEDIATE") as db:
-            for statement in _SCHEMA.split(";\n"):
-                db.execute(statement)
-        os.chmod(self._path, 0o600)
-
-    @contextmanager
-    def _db(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
-        try:
-            db = sqlite3.connect(self._path, timeout=20, isolation_level=None)
-            try:
-                db.execute("PRAGMA journal_mode=WAL")
-                db.execute("PRAGMA synchronous=FULL")
-                db.execute(begin)
-                yield db
-                db.execute("COMMIT")
-            finally:
-                db.close()
-        except (sqlite3.Error, OSError) as error:
-            raise ConfigFault(
-                f"the journal {self._path} cannot be kept: {error}",
-                code="state_unusable",
-                hint="without a journal ceso changes nothing; make room or repair its state directory",
-            ) from None
+        self._db = StateDatabase(
+            private_directory(directory) / "journal.sqlite",
+            _SCHEMA,
+            what="the journal",
+            hint="without a journal ceso changes nothing; make room or repair its state directory",
+            timeout_s=20,
+        ).transaction
 
     def begin(self, run: str, host: str, job: str, operation: str, plan: Plan) -> None:
         """Open a run. Nothing of it is sent before this returns."""

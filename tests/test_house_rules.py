@@ -22,7 +22,8 @@ FLOORS = [
     {"facts"},
     {"recipes"},
     {"operations"},
-    {"catalogue", "redact", "clock", "home", "host_keys", "audit_file", "secrets", "config"},
+    {"catalogue", "redact", "clock", "home", "host_keys", "audit_file", "secrets", "config"}
+    | {"state_database"},
     {
         "ssh",
         "audit",

@@ -21,7 +21,7 @@ from ceso_mcp.fact import Facts
 from ceso_mcp.facts.addresses import Addresses, Lease, Stranger
 from ceso_mcp.facts.inventory import HostVms
 from ceso_mcp.facts.ping import Answers
-from ceso_mcp.guest.guestinfo import decode_guestinfo
+from ceso_mcp.guest.guestinfo import decode_guestinfo, static_addresses
 from ceso_mcp.guest.identity import bios_uuid
 from ceso_mcp.guest.names import default_hostname
 from ceso_mcp.plan import Step
@@ -290,26 +290,10 @@ def addresses_of(inventory: HostVms, *, but: str = "") -> tuple[dict[str, str], 
         if vm.vmx is None or str(vm.path) == but:
             continue
         try:
-            network = decode_guestinfo(vm.vmx.get).get("network")
+            document = decode_guestinfo(vm.vmx.get)
         except Unreadable:
             unknown.append(vm.name)
             continue
-        for text in _static(network):
-            found.setdefault(text, vm.name)
+        for address in static_addresses(document):
+            found.setdefault(str(address), vm.name)
     return found, unknown
-
-
-def _static(network: Any) -> list[str]:
-    """Addresses in network configuration of version 2 (fact sheet cloud-init §5)."""
-    if not isinstance(network, dict):
-        return []
-    found = []
-    for kind in ("ethernets", "vlans", "bonds", "bridges"):
-        devices = network.get(kind)
-        for device in devices.values() if isinstance(devices, dict) else ():
-            for text in device.get("addresses") or () if isinstance(device, dict) else ():
-                try:
-                    found.append(str(ipaddress.ip_interface(str(text)).ip))
-                except ValueError:
-                    continue
-    return found

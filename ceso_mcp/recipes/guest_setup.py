@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
+from types import MappingProxyType
 
 from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.guest import GuestInfo
@@ -18,7 +19,7 @@ from ceso_mcp.recipes.guest_documents import documents
 from ceso_mcp.recipes.guest_fields import GuestFields, SshKeys
 from ceso_mcp.recipes.nics import NicFields
 
-__all__ = ["Expectation", "GuestFields", "NewIdentity", "SshKeys", "new_identity", "reported"]
+__all__ = ["Expectation", "GuestFields", "NewIdentity", "SshKeys", "draw_macs", "new_identity", "reported"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,7 @@ def new_identity(
             "no host name can be made from this VM name", code="hostname_needed", hint="give hostname"
         )
     wanted = dict(zip(nic_numbers, wish.cards(), strict=False))
-    macs = _macs(wanted, nic_numbers, seed, taken_macs)
+    macs = draw_macs(wanted, nic_numbers, seed, taken_macs)
     uuid = bios_uuid(seed, "vm")
     identity = instance_id(name, uuid)
     cards = [
@@ -161,10 +162,19 @@ def new_identity(
     )
 
 
-def _macs(
-    wanted: Mapping[int, NicFields], numbers: Sequence[int], seed: bytes, taken_macs: set[str]
+def draw_macs(
+    wanted: Mapping[int, NicFields],
+    numbers: Sequence[int],
+    seed: bytes,
+    taken_macs: set[str],
+    has: Mapping[int, str] = MappingProxyType({}),
+    *,
+    new: bool = False,
 ) -> dict[int, str]:
-    """A MAC address for each card: the one it was given, else one that is drawn."""
+    """A MAC address for each card: the one it was given, or (unless `new`) it has, or one that is drawn.
+
+    Raises Refused `mac_taken`.
+    """
     in_use = {mac.lower().replace("-", ":") for mac in taken_macs}
     given = {number: card.mac for number, card in wanted.items() if card.mac is not None}
     for mac in given.values():
@@ -174,9 +184,10 @@ def _macs(
                 code="mac_taken",
                 hint="leave mac out, so that a free one is drawn",
             )
-    in_use.update(given.values())
+    in_use.update(given.values(), has.values())
     macs: dict[int, str] = {}
     for number in numbers:
-        macs[number] = given.get(number) or static_mac(seed, f"nic{number}", in_use)
+        kept = None if new else has.get(number)
+        macs[number] = given.get(number) or kept or static_mac(seed, f"nic{number}", in_use)
         in_use.add(macs[number])
     return macs

@@ -16,13 +16,13 @@ from ceso_mcp.guest.guestinfo import (
     SECRET_KEYS,
     static_addresses,
 )
-from ceso_mcp.guest.identity import bios_uuid, instance_id, static_mac
+from ceso_mcp.guest.identity import bios_uuid, instance_id
 from ceso_mcp.guest.names import default_hostname
 from ceso_mcp.guest.network import NicAddressing
 from ceso_mcp.guest.own_data import OwnUserData
 from ceso_mcp.guest.readback import nics_of, vlans_of
 from ceso_mcp.recipes.guest_documents import documents
-from ceso_mcp.recipes.guest_setup import Expectation, GuestFields, expected
+from ceso_mcp.recipes.guest_setup import Expectation, GuestFields, draw_macs, expected
 from ceso_mcp.recipes.nics import Cards, NicFields
 from ceso_mcp.recipes.proving import metadata_of
 from ceso_mcp.text import Text
@@ -80,7 +80,9 @@ def readdressed(
             hint="give portgroup, so that a card is added",
         )
     present = {nic.index: nic for nic in vm.readable.nics()}
-    macs = _macs(wish, cards, present, seed, taken_macs, new_macs=new_macs)
+    has = {number: nic.mac.lower() for number, nic in present.items() if nic.mac}
+    wanted = dict(zip(cards.numbers, wish.cards(), strict=False))
+    macs = draw_macs(wanted, cards.numbers, seed, taken_macs, has, new=new_macs)
     asked = _asked(wish, cards, told, present)
     nics = [GuestNic(mac, asked.get(number, NicAddressing())) for number, mac in macs.items()]
     identity = instance_id(vm.name, bios_uuid(seed, "instance"))
@@ -156,34 +158,6 @@ def _vlans(wish: GuestFields, told: Mapping[str, Any]) -> list[GuestVlan]:
     if says_of_the_network(wish):
         return [GuestVlan(vlan.id, vlan.nic, vlan.addressing()) for vlan in wish.vlans]
     return list(vlans_of(told))
-
-
-def _macs(
-    wish: GuestFields,
-    cards: Cards,
-    present: Mapping[int, VmxNic],
-    seed: bytes,
-    taken_macs: set[str],
-    *,
-    new_macs: bool,
-) -> dict[int, str]:
-    """The MAC address of each card: the one asked for, the one it has, or one that is drawn."""
-    asked = {n: card.mac for n, card in zip(cards.numbers, wish.cards(), strict=False) if card.mac}
-    has = {n: nic.mac.lower() for n, nic in present.items() if nic.mac}
-    for mac in asked.values():
-        if mac in taken_macs:
-            raise Refused(
-                f"the MAC address {mac} belongs to another VM of this host",
-                code="mac_taken",
-                hint="leave mac out",
-            )
-    in_use = {*taken_macs, *asked.values(), *has.values()}
-    macs: dict[int, str] = {}
-    for number in cards.numbers:
-        kept = None if new_macs else has.get(number)
-        macs[number] = asked.get(number) or kept or static_mac(seed, f"nic{number}", in_use)
-        in_use.add(macs[number])
-    return macs
 
 
 def _card_changes(cards: Cards, macs: Mapping[int, str], present: Mapping[int, VmxNic]) -> dict[str, str]:

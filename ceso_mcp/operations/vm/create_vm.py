@@ -72,17 +72,18 @@ class CreateVm(GuestFields, ProofFields, Change):
     def _several(self) -> Self:
         if self.count > 1 and self.more_names:
             raise ValueError("count and more_names exclude each other")
-        if len(self.each()) == 1:
+        each = self.each()
+        if len(each) == 1:
             return self
-        folded = [one.name.casefold() for one in self.each()]
+        folded = [one.name.casefold() for one in each]
         if len(set(folded)) != len(folded):
             raise ValueError("two of the VMs would have the same name")
         if self.hostname is not None:
             raise ValueError("hostname is for one VM; of several, each gets one made from its name")
-        hosts = [default_hostname(one.name) for one in self.each()]
+        hosts = [default_hostname(one.name) for one in each]
         if len(set(hosts)) != len(hosts):
             raise ValueError("two of the VMs would get the same host name")
-        static = [a.ip for one in self.each() for card in one.cards() for a in card.addressing().addresses]
+        static = [a.ip for one in each for card in one.cards() for a in card.addressing().addresses]
         if len(set(static)) != len(static):
             raise ValueError("two of the VMs would get the same address")
         if any(card.mac is not None for card in self.cards()):

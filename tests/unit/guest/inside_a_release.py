@@ -47,12 +47,12 @@ def schema(path, kind):
 
 class Paths(helpers.Paths):
     def get_ipath(self, name=None):
-        return "/work/merged"
+        return "/case/merged"
 
 
 def merged(text):
     """The one configuration that user data's parts come to."""
-    paths = Paths({"cloud_dir": "/work/cloud", "run_dir": "/work/cloud"})
+    paths = Paths({"cloud_dir": "/case/cloud", "run_dir": "/case/cloud"})
     message = user_data.UserDataProcessor(paths).process(text.encode())
     handler = CloudConfigPartHandler(paths)
     handler.handle_part(None, handlers.CONTENT_START, None, None, None, None)
@@ -61,7 +61,7 @@ def merged(text):
             body = part.get_payload(decode=True).decode("utf-8")
             handler.handle_part(None, part.get_content_type(), part.get_filename(), body, None, dict(part))
     handler.handle_part(None, handlers.CONTENT_END, None, None, None, None)
-    return util.load_yaml(Path("/work/merged").read_text("utf-8"), allowed=(dict, list, str))
+    return util.load_yaml(Path("/case/merged").read_text("utf-8"), allowed=(dict, list, str))
 
 
 def network(text, macs):
@@ -90,7 +90,7 @@ def network(text, macs):
     plans[0].chmod(0o600)
     found["plan"] = util.load_yaml(plans[0].read_text("utf-8"))
     made = subprocess.run(
-        [*GENERATE, "--root-dir", "/work/root"],
+        [*GENERATE, "--root-dir", "/case/root"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         check=False,
@@ -117,7 +117,7 @@ def looked_at(case):
     return found
 
 
-os.chdir("/work")
+os.chdir("/case")
 cases = json.loads(Path("cases.json").read_text("utf-8"))
 results = {name: looked_at(case) for name, case in cases.items()}
 Path("results.json").write_text(

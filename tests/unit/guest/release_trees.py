@@ -21,6 +21,8 @@ HERE = Path(__file__).parent
 PACKAGES = "cloud-init,netplan.io,python3-jsonschema,python3-minimal"
 LEFT_OUT = ("/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*")
 BUILD_TIMEOUT_S = 900
+# Where something is mounted; what a test brings along and writes is in the first.
+FOLDERS = ("case", "proc", "run", "tmp", "dev")
 NEEDED = ("mmdebstrap", "bwrap", "tar")
 
 
@@ -57,7 +59,7 @@ def missing() -> list[str]:
 def tree(release: Release) -> Path:
     """The tree of `release`; made if it is not in the cache yet, which takes one to three minutes."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ceso-tests"
-    recipe = hashlib.sha256(repr((release, PACKAGES, LEFT_OUT)).encode()).hexdigest()[:12]
+    recipe = hashlib.sha256(repr((release, PACKAGES, LEFT_OUT, FOLDERS)).encode()).hexdigest()[:12]
     made = cache / f"{release.name}-{recipe}"
     cache.mkdir(parents=True, exist_ok=True)
     with open(cache / f"{release.name}.lock", "w") as lock:
@@ -76,7 +78,7 @@ def _build(release: Release, made: Path) -> None:
     _run([*argv, release.suites[0], str(tar), *release.sources])
     draft.mkdir()
     _run(["tar", "-C", str(draft), "--exclude=./dev/*", "--no-same-owner", "-xf", str(tar)])
-    for folder in ("work", "proc", "run", "tmp", "dev"):
+    for folder in FOLDERS:
         (draft / folder).mkdir(exist_ok=True)
     # A file that ca-certificates makes when it is configured; python3-requests loads it when it is imported.
     bundle = draft / "etc/ssl/certs/ca-certificates.crt"
@@ -101,11 +103,11 @@ def run_inside(root: Path, work: Path, *argv: str, timeout_s: float) -> str:
     """Run a program of the tree, which sees nothing but the tree and `work`; its standard output."""
     sandbox = ["bwrap", "--unshare-all", "--unshare-user", "--uid", "0", "--gid", "0", "--die-with-parent"]
     sandbox += ["--ro-bind", str(root), "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/run"]
-    sandbox += ["--tmpfs", "/tmp", "--tmpfs", "/var/log", "--bind", str(work), "/work", "--chdir", "/work"]
+    sandbox += ["--tmpfs", "/tmp", "--tmpfs", "/var/log", "--bind", str(work), "/case", "--chdir", "/case"]
     settings = {
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         "LANG": "C.UTF-8",
-        "PYTHONPYCACHEPREFIX": "/work/pyc",
+        "PYTHONPYCACHEPREFIX": "/case/pyc",
     }
     sandbox += ["--clearenv", *(word for pair in settings.items() for word in ("--setenv", *pair))]
     done = subprocess.run([*sandbox, *argv], capture_output=True, text=True, timeout=timeout_s, check=False)

@@ -171,7 +171,7 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     driver = Path(__file__).with_name("inside_a_release.py")
     (work / "driver.py").write_text(driver.read_text("utf-8"), "utf-8")
     (work / "cases.json").write_text(json.dumps(DOCUMENTS), "utf-8")
-    run_inside(root, work, "python3", "/work/driver.py", timeout_s=600)
+    run_inside(root, work, "python3", "/case/driver.py", timeout_s=600)
     found: dict[str, Any] = json.loads((work / "results.json").read_text("utf-8"))
     assert found["version"].startswith(release.cloud_init)
     return found
