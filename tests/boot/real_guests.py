@@ -16,28 +16,64 @@ from lab_fixtures import HostShell
 from ceso_mcp.lab import Lab
 
 BOOT_TIMEOUT_S = 900
-STOP_TIMEOUT_S = 120
+STOP_TIMEOUT_S = 300
 STORE = "/vmfs/volumes/datastore1"
 TEMPLATE = f"{STORE}/ubuntu-24.04-golden/ubuntu-24.04-golden"
 # cloud-init leaves a clone its parent's machine-id.
 OWN_MACHINE_ID = "rm -f /etc/machine-id /var/lib/dbus/machine-id; systemd-machine-id-setup"
 
 
-def until(holds: Callable[[], bool], timeout_s: float) -> None:
-    end = time.monotonic() + timeout_s
+# What ssh says with this code, the guest did not.
+NO_CONNECTION = 255
+LINE_TIMEOUT_S = 300
+
+
+def until(holds: Callable[[], bool], timeout_s: float, what: str) -> None:
+    since = time.monotonic()
     while not holds():
-        assert time.monotonic() < end, "did not come true in time"
+        assert time.monotonic() < since + timeout_s, f"{what}: did not come true in {timeout_s:.0f} s"
         time.sleep(1)
 
 
-def ssh(lab: Lab, key: Path, address: str, line: str) -> str | None:
-    """The output of `line` in the guest at `address`; None when it cannot be reached or fails."""
-    argv = [*lab.guest_network_argv(), "ssh", "-F", "none", "-i", str(key)]
-    for option in ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes"):
-        argv += ["-o", option]
-    argv += ["-o", "ConnectTimeout=10", "-o", "LogLevel=ERROR", f"debian@{address}", line]
-    ran = subprocess.run(argv, capture_output=True, text=True, timeout=90)
-    return ran.stdout if ran.returncode == 0 else None
+class Door:
+    """The way into the guest at `address`, for who has the key."""
+
+    def __init__(self, lab: Lab, key: Path, address: str) -> None:
+        self.lab, self.key, self.address = lab, key, address
+        self._complained = ""
+
+    def _once(self, line: str) -> subprocess.CompletedProcess[str]:
+        argv = [*self.lab.guest_network_argv(), "ssh", "-F", "none", "-i", str(self.key)]
+        for option in ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes"):
+            argv += ["-o", option]
+        argv += ["-o", "ConnectTimeout=30", "-o", "LogLevel=ERROR", f"debian@{self.address}", line]
+        try:
+            ran = subprocess.run(argv, capture_output=True, text=True, timeout=LINE_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            ran = subprocess.CompletedProcess(argv, NO_CONNECTION, "", f"no end within {LINE_TIMEOUT_S} s")
+        complaint = ran.stderr.strip() if ran.returncode == NO_CONNECTION else ""
+        if complaint != self._complained:  # shown when the test fails
+            print(f"{time.strftime('%H:%M:%S')} {self.address}: {complaint or 'answers'}", flush=True)
+            self._complained = complaint
+        return ran
+
+    def open(self) -> bool:
+        """Whether a login works now."""
+        return self._once("true").returncode == 0
+
+    def run(self, line: str) -> str:
+        """The output of `line`, which must end with 0; a guest that has yet to come up is waited for."""
+        end = time.monotonic() + BOOT_TIMEOUT_S
+        while (ran := self._once(line)).returncode == NO_CONNECTION:
+            assert time.monotonic() < end, f"{self.address} cannot be reached: {ran.stderr}"
+            time.sleep(1)
+        assert ran.returncode == 0, f"{self.address}: {line}: {ran.returncode}: {ran.stdout}{ran.stderr}"
+        return ran.stdout
+
+    def root(self, script: str) -> str:
+        """Run a script as root; it must end with 0."""
+        packed = base64.b64encode(script.encode()).decode()
+        return self.run(f"echo {packed} | base64 -d | sudo -n sh -es")
 
 
 class Copy:
@@ -56,9 +92,10 @@ class Copy:
         key: Path,
         hardware: dict[str, str] | None = None,
     ) -> None:
-        self.lab, self.host, self.name, self.key = lab, host, name, key
+        self.host, self.name = host, name
         self.mac = f"00:50:56:01:02:{number:02x}"
         self.v4, self.v6 = f"192.0.2.{number}", f"2001:db8::{number}"
+        self.door, self.door6 = Door(lab, key, self.v4), Door(lab, key, self.v6)
         nic = {"match": {"macaddress": self.mac}, "dhcp4": False, "accept-ra": False}
         nic["addresses"] = [f"{self.v4}/24", f"{self.v6}/64"]
         meta = {
@@ -95,27 +132,30 @@ class Copy:
 
     def start(self) -> None:
         self.host.ok(f"vim-cmd vmsvc/power.on {self.vmid}")
-        until(lambda: self.v4 in self.reported(), BOOT_TIMEOUT_S)
-        until(lambda: self.ssh(self.v4, "true") == "", BOOT_TIMEOUT_S)
+        self._until_reported()
+        self.door.run("true")
+
+    def _until_reported(self) -> None:
+        until(lambda: self.v4 in self.reported(), BOOT_TIMEOUT_S, f"{self.name} reports {self.v4}")
 
     def reported(self) -> str:
         return self.host.ok(f"vim-cmd vmsvc/get.guest {self.vmid}")
 
-    def ssh(self, address: str, line: str) -> str | None:
-        """The output of `line` in the guest; None when it cannot be reached."""
-        return ssh(self.lab, self.key, address, line)
+    def run(self, line: str) -> str:
+        """The output of `line` in the guest."""
+        return self.door.run(line)
 
-    def boot_id(self) -> str | None:
-        return self.ssh(self.v4, "cat /proc/sys/kernel/random/boot_id")
+    def boot_id(self) -> str:
+        return self.run("cat /proc/sys/kernel/random/boot_id")
 
-    def until_booted_anew(self, before: str | None) -> None:
-        until(lambda: self.boot_id() not in (None, before), BOOT_TIMEOUT_S)
-        until(lambda: self.v4 in self.reported(), BOOT_TIMEOUT_S)
+    def until_booted_anew(self, before: str) -> None:
+        until(lambda: self.boot_id() != before, BOOT_TIMEOUT_S, f"{self.name} boots anew")
+        self._until_reported()
 
     def shut_down(self) -> None:
         self.host.ok(f"vim-cmd vmsvc/power.shutdown {self.vmid}")
-        off = f"vim-cmd vmsvc/power.getstate {self.vmid}"
-        until(lambda: "Powered off" in self.host.ok(off), STOP_TIMEOUT_S)
+        line = f"vim-cmd vmsvc/power.getstate {self.vmid}"
+        until(lambda: "Powered off" in self.host.ok(line), STOP_TIMEOUT_S, f"{self.name} goes down")
 
 
 def _packed(text: str) -> str:

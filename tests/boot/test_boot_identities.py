@@ -14,7 +14,7 @@ from e2e.conftest import House
 
 from ceso_mcp.lab import Lab
 
-from .real_guests import BOOT_TIMEOUT_S, said, ssh, until
+from .real_guests import BOOT_TIMEOUT_S, Door, said, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.boot, pytest.mark.timeout(2400)]
 GOLDEN = "ubuntu-24.04-golden"
@@ -46,13 +46,10 @@ class Outside:
 
     def run(self, address: str, line: str) -> str:
         """The output of `line` in the guest at `address`, once its SSH server is up."""
-        until(lambda: ssh(self._lab, self._key, address, "true") == "", BOOT_TIMEOUT_S)
-        found = ssh(self._lab, self._key, address, line)
-        assert found is not None, line
-        return found
+        return Door(self._lab, self._key, address).run(line)
 
     def silent(self, address: str) -> bool:
-        return ssh(self._lab, self._key, address, "true") is None
+        return not Door(self._lab, self._key, address).open()
 
     def identity(self, address: str) -> Identity:
         status = self.run(address, "cloud-init status --wait --long || true")
@@ -84,6 +81,8 @@ def leases(lab: Lab, tmp_path: Path) -> Iterator[Any]:
     def start() -> None:
         options = [
             "--keep-in-foreground",
+            "--log-facility=-",
+            "--log-dhcp",
             "--conf-file=/dev/null",
             "--port=0",
             "--user=",
@@ -97,12 +96,17 @@ def leases(lab: Lab, tmp_path: Path) -> Iterator[Any]:
         ]
         options += [f"--dhcp-leasefile={tmp_path / 'leases'}"]
         argv = [*lab.guest_network_argv(), "/usr/sbin/dnsmasq", *options]
-        running.append(subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        with open(tmp_path / "dnsmasq", "wb") as output:
+            running.append(
+                subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+            )
+        until(lambda: (tmp_path / "leases").exists(), 60, "the DHCP server is up")
 
     yield start
     for process in running:
         process.kill()
         process.wait(30)
+        print((tmp_path / "dnsmasq").read_text())  # shown when the test fails
 
 
 async def test_guests_made_in_every_way_run_side_by_side_and_share_nothing(
@@ -142,7 +146,7 @@ async def test_guests_made_in_every_way_run_side_by_side_and_share_nothing(
             "198.51.100.61/24",
             "2001:db8:1::61/64",
         }
-        until(lambda: (tmp_path / "leases").read_text() != "", BOOT_TIMEOUT_S)
+        until(lambda: (tmp_path / "leases").read_text() != "", BOOT_TIMEOUT_S, "there is a lease")
         lease = (tmp_path / "leases").read_text().split()[2]
         leased = outside.identity(lease)
         said("the leased one answers", since)

@@ -13,7 +13,7 @@ from e2e.conftest import House
 
 from ceso_mcp.lab import Lab
 
-from .real_guests import BOOT_TIMEOUT_S, STOP_TIMEOUT_S, said, ssh, until
+from .real_guests import BOOT_TIMEOUT_S, STOP_TIMEOUT_S, Door, said
 
 pytestmark = [pytest.mark.anyio, pytest.mark.boot, pytest.mark.timeout(2400)]
 TEMPLATE = "ubuntu-24.04-golden"
@@ -63,10 +63,8 @@ async def test_a_guest_that_ran_becomes_a_template_by_the_script(lab: Lab, key: 
             cpus=1,
             wait_s=BOOT_TIMEOUT_S,
         )
-        await asyncio.to_thread(until, lambda: ssh(lab, key, ADDRESS, "true") == "", BOOT_TIMEOUT_S)
+        traces = await asyncio.to_thread(Door(lab, key, ADDRESS).run, TRACES)
         said("its copy is up", since)
-        traces = await asyncio.to_thread(ssh, lab, key, ADDRESS, TRACES)
-        assert traces is not None
         machine_ids, host_keys, ran = traces.split()
         assert (machine_ids, int(host_keys) > 0, ran) == ("1", True, "ran")
         await asyncio.to_thread(clean_up, lab, key)
