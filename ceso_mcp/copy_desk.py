@@ -23,6 +23,7 @@ def copy_work(access: RepositoryAccess, question: CopyOf) -> CopyWork:
         destination=destination.title(),
         new_place=not exists,
         backup_ids=tuple(m.id for m in found.manifests),
+        protected=found.protected,
         there_already=found.there_already,
         mended=found.mended,
         damaged=found.damaged,
@@ -38,9 +39,10 @@ def copy_now(access: RepositoryAccess, action: CopyBackups) -> Mapping[str, str]
 
     source, destination = _both(access, action.name, action.back)
     opened = _source(source)
-    copied = copy_backups(opened, destination.init(like=opened.settings), action.backup_ids)
+    copied = copy_backups(opened, destination.init(like=opened.settings), action.backup_ids, action.protected)
     return {
         "copied_backups": str(copied.backups),
+        "copied_protections": str(copied.protections),
         "sent_objects": str(copied.objects),
         "sent_bytes": str(copied.size_bytes),
     }

@@ -14,8 +14,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +22,7 @@ from typing import Any, Literal
 from ceso_mcp.clock import boot_id, process_started
 from ceso_mcp.config import private_directory
 from ceso_mcp.errors import CesoError, ConfigFault
+from ceso_mcp.state_database import StateDatabase
 
 State = Literal["running", "done", "failed", "cancelled"]
 
@@ -75,35 +75,21 @@ def spawn_worker(job_id: str, log: Path, environment: Mapping[str, str]) -> int:
 
 
 class Jobs:
-    """The list of jobs in `directory`."""
+    """The list of jobs in `directory`. Raises ConfigFault `state_unusable` when it cannot be kept."""
 
     def __init__(self, directory: Path, spawn: Spawn = spawn_worker) -> None:
         self._spawn = spawn
         self._directory = private_directory(directory)
-        self._path = self._directory / "jobs.sqlite"
-        with self._db() as db:
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute(_SCHEMA)
+        self._database = StateDatabase(
+            self._directory / "jobs.sqlite",
+            _SCHEMA,
+            what="the job list",
+            hint="make room or repair the state directory",
+            timeout_s=20,
+        )
+        with self._database.transaction() as db:
             if "cancel" not in {row[1] for row in db.execute("PRAGMA table_info(jobs)")}:
                 db.execute("ALTER TABLE jobs ADD COLUMN cancel REAL")
-        os.chmod(self._path, 0o600)
-
-    @contextmanager
-    def _db(self) -> Iterator[sqlite3.Connection]:
-        """The list, open; raises ConfigFault when it cannot be read or written."""
-        try:
-            db = sqlite3.connect(self._path, timeout=20, isolation_level=None)
-            try:
-                db.execute("PRAGMA synchronous=FULL")
-                yield db
-            finally:
-                db.close()
-        except sqlite3.Error as error:
-            raise ConfigFault(
-                f"cannot use the job list {self._path}: {error}",
-                code="state_full" if "full" in str(error) else "state_unusable",
-                hint="make room or repair the state directory",
-            ) from None
 
     def start(
         self, operation: str, title: str, request: Mapping[str, Any], environment: Mapping[str, str]
@@ -111,7 +97,7 @@ class Jobs:
         """Record a job and spawn its worker in a session of its own; returns the job's id."""
         job_id = str(uuid.uuid4())
         now = time.time()
-        with self._db() as db:
+        with self._database.transaction() as db:
             self._forget_old(db)
             db.execute(
                 "INSERT INTO jobs (id, operation, title, state, message, created, updated, request)"
@@ -153,7 +139,7 @@ class Jobs:
 
         A job that has ended is returned as it is; the worker decides, so look at it again later.
         """
-        with self._db() as db:
+        with self._database.transaction() as db:
             db.execute(
                 "UPDATE jobs SET cancel = ? WHERE id = ? AND state = 'running' AND cancel IS NULL",
                 (time.time(), job_id),
@@ -169,7 +155,7 @@ class Jobs:
 
     def amend(self, job_id: str, changed: str) -> None:
         """What was later found out or put right about an ended job's traces."""
-        with self._db() as db:
+        with self._database.transaction() as db:
             row = db.execute(
                 "SELECT error FROM jobs WHERE id = ? AND state <> 'running'", (job_id,)
             ).fetchone()
@@ -204,7 +190,7 @@ class Jobs:
 
     def recent(self, limit: int = 20) -> list[Job]:
         """The newest jobs first."""
-        with self._db() as db:
+        with self._database.transaction("BEGIN") as db:
             ids = [row[0] for row in db.execute("SELECT id FROM jobs ORDER BY rowid DESC LIMIT ?", (limit,))]
         return [self.get(job_id) for job_id in ids]
 
@@ -215,7 +201,7 @@ class Jobs:
             changed="Steps up to the last one in the audit log may have run.",
             hint="`ceso recover` finds out what is true on the host and takes back what was begun half-way",
         )
-        with self._db() as db:
+        with self._database.transaction() as db:
             db.execute(
                 "UPDATE jobs SET state='failed', message=?, error=?, updated=?"
                 " WHERE id=? AND state='running'",
@@ -224,7 +210,7 @@ class Jobs:
         return self.get(job_id)
 
     def _row(self, job_id: str, columns: str) -> tuple[Any, ...]:
-        with self._db() as db:
+        with self._database.transaction("BEGIN") as db:
             found = db.execute(f"SELECT {columns} FROM jobs WHERE id = ?", (job_id,)).fetchone()
         if found is None:
             raise CesoError(
@@ -234,7 +220,7 @@ class Jobs:
 
     def _update(self, job_id: str, **values: Any) -> None:
         assignments = ", ".join(f"{name} = ?" for name in values)
-        with self._db() as db:
+        with self._database.transaction() as db:
             db.execute(
                 f"UPDATE jobs SET {assignments}, updated = ? WHERE id = ?",
                 (*values.values(), time.time(), job_id),

@@ -24,6 +24,7 @@ class CopyOf(HereQuestion):
 class CopyWork:
     """What one place has and the other has not: backups oldest first, and the objects they need.
 
+    `protected` are those, or backups that are there already, whose protection is not noted there.
     `mended` are backups whose manifest is damaged there and will be replaced; `damaged` those that
     cannot be copied, because their manifest cannot be read here. `free_bytes` is None where the
     place does not know.
@@ -33,6 +34,7 @@ class CopyWork:
     destination: str
     new_place: bool
     backup_ids: tuple[str, ...]
+    protected: tuple[str, ...]
     there_already: int
     mended: tuple[str, ...]
     damaged: tuple[str, ...]
@@ -43,7 +45,7 @@ class CopyWork:
 
 @dataclass(frozen=True, slots=True)
 class CopyBackups(Here):
-    """Copy exactly these backups, with the objects that are not there yet."""
+    """Copy exactly these backups, with the objects that are not there yet, and these notes of protection."""
 
     name: str
     back: bool
@@ -51,13 +53,15 @@ class CopyBackups(Here):
     destination: str
     new_place: bool
     backup_ids: tuple[str, ...]
+    protected: tuple[str, ...]
     objects: int
     size_bytes: int
 
     def shown(self) -> str:
         made = "make a copy of the repository there and " if self.new_place else ""
         ids = ", ".join(self.backup_ids[:5]) + (", …" if len(self.backup_ids) > 5 else "")
+        notes = f"; protect there too: {', '.join(self.protected)}" if self.protected else ""
         return (
             f"{made}copy {len(self.backup_ids)} backup(s), {self.objects} object(s), {self.size_bytes} bytes,"
-            f" from {self.source} to {self.destination}{': ' if ids else ''}{ids}"
+            f" from {self.source} to {self.destination}{': ' if ids else ''}{ids}{notes}"
         )

@@ -33,3 +33,16 @@ class VmxAt(Fact[Vmx | None]):
     def reading(self) -> Reading[Vmx | None]:
         (reply,) = yield [sh("cat", self.path)]
         return Vmx.parse(reply.stdout) if reply.ok else None
+
+
+@dataclass(frozen=True, slots=True)
+class FolderEntries(Fact[tuple[str, ...]]):
+    """The names in a folder, hidden ones too, sorted; none if there is no such folder."""
+
+    folder: DatastorePath
+
+    def reading(self) -> Reading[tuple[str, ...]]:
+        (reply,) = yield [sh("ls", "-A", self.folder)]
+        if not reply.ok and "No such file or directory" in reply.output:
+            return ()
+        return tuple(sorted(reply.require("looking into a folder").splitlines()))

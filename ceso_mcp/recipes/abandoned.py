@@ -5,8 +5,9 @@ from __future__ import annotations
 from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.fact import Facts
-from ceso_mcp.facts.inventory import Inventory
+from ceso_mcp.facts.inventory import Inventory, Vm
 from ceso_mcp.facts.marks import Mark, OurSnapshot, SecondsSinceChange
+from ceso_mcp.facts.storage import Exists
 from ceso_mcp.plan import Step
 from ceso_mcp.recipes.bring_up import unregistered
 from ceso_mcp.recipes.place import removed
@@ -57,6 +58,19 @@ async def _require_quiet(facts: Facts, path: DatastorePath, wanted_s: int) -> No
         )
 
 
+async def _refuse_in_use(facts: Facts, vm: Vm, mark: Mark, folder: DatastorePath) -> None:
+    """Raise Refused if a VM that is not half made itself has a disk in `folder`."""
+    if vm.vmx is None or all(path.parent != folder for path in vm.disk_paths()):
+        return
+    if await facts.read(Exists(vm.folder.joined(mark.path.name))):
+        return
+    raise Refused(
+        f"{folder} carries the mark of run {mark.run}, but {vm.name!r} uses a disk in it",
+        code="disk_shared",
+        hint=f"if the VM is whole, remove {mark.path}",
+    )
+
+
 async def take_back(facts: Facts, mark: Mark) -> list[Step]:
     """Steps that remove a temporary folder, or a half-made VM with its folder.
 
@@ -76,6 +90,7 @@ async def take_back(facts: Facts, mark: Mark) -> list[Step]:
     steps = []
     for vm in (await facts.read(Inventory())).vms:
         if vm.folder != folder:
+            await _refuse_in_use(facts, vm, mark, folder)
             continue
         if vm.power != "off":
             raise Refused(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ceso_mcp.errors import Unreadable
@@ -25,13 +25,23 @@ VMID = Captured("vmid", number=True)
 
 
 def bring_up(
-    place: Place, vmx: Vmx, identity: NewIdentity, *, on: bool, wait_s: float, proof: ProofFields
+    place: Place,
+    vmx: Vmx,
+    identity: NewIdentity,
+    *,
+    on: bool,
+    wait_s: float,
+    proof: ProofFields,
+    others: Iterable[Place] = (),
 ) -> list[Step]:
-    """Everything from finished disks to a VM that is registered and, if `on`, answers as asked."""
+    """Everything from finished disks to a VM that is registered and, if `on`, answers as asked.
+
+    `others` are the folders of its disks on other datastores.
+    """
     steps = [write_vmx(place, vmx, identity.hidden), register(place.vmx)]
     if on:
         steps += power_on()
-    steps.append(place.hand_over())
+    steps.append(place.hand_over(others))
     if on and identity.macs:
         steps += prove(identity.expectation, wait_s, proof, VMID)
     return steps

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ceso_mcp.backup.drills import NO_ANSWER
 from ceso_mcp.errors import StepFailed
 from ceso_mcp.esxi.guest import parse_guest
@@ -12,7 +14,7 @@ from ceso_mcp.recipes.bring_up import VMID, powered_off, unregistered
 from ceso_mcp.recipes.judging import HOSTD_DOWN, is_off, no_answer, until_power, vim_cmd_worked
 from ceso_mcp.recipes.place import Place, is_gone, removed
 from ceso_mcp.recipes.swapping import not_registered
-from ceso_mcp.shell import sh
+from ceso_mcp.shell import Command, sh
 
 
 def hear_guest(limit_s: float, hostname: str | None) -> Step:
@@ -70,11 +72,12 @@ def runs_still(reply: Reply, captures: Captures) -> None:
         raise StepFailed("the VM did not stay on", code="drill_failed")
 
 
-def remove_scratch(place: Place) -> list[Step]:
-    """Cut the VM's power, take it off the inventory, remove its files: only what this run has made."""
-    undo = place.claim().undo
-    assert undo is not None
-    files, folder = undo.commands
+def remove_scratch(place: Place, others: Sequence[Place] = ()) -> list[Step]:
+    """Cut the VM's power, take it off the inventory, remove its files: only what this run has made.
+
+    `others` are the folders of its disks on other datastores.
+    """
+    files, folder = _removal(place)
     return [
         Step(
             "cut the power of the drill's VM",
@@ -95,6 +98,7 @@ def remove_scratch(place: Place) -> list[Step]:
             judge=unregistered,
             recheck=Recheck(sh("vim-cmd", "vmsvc/get.summary", place.vmx), not_registered),
         ),
+        *(step for other in others for step in _remove_disks(other)),
         Step("remove its files", files, judge=removed, repeatable=True, timeout_s=600),
         Step(
             "remove its folder",
@@ -105,3 +109,24 @@ def remove_scratch(place: Place) -> list[Step]:
             completes=True,
         ),
     ]
+
+
+def _remove_disks(place: Place) -> list[Step]:
+    files, folder = _removal(place)
+    return [
+        Step(
+            f"remove its disks on {place.volume.name}",
+            files,
+            judge=removed,
+            repeatable=True,
+            timeout_s=600,
+        ),
+        Step("remove their folder", folder, judge=removed, repeatable=True),
+    ]
+
+
+def _removal(place: Place) -> tuple[Command, ...]:
+    """The commands that remove what was made in `place`, and its folder: those that undo its making."""
+    undo = place.claim().undo
+    assert undo is not None
+    return undo.commands

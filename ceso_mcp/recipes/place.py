@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,18 +51,21 @@ class Place:
         free = self.volume.free_bytes
         return Estimate(copy_bytes, self.volume.name, free, free - copy_bytes)
 
+    def has_room(self, wanted_bytes: int) -> bool:
+        """Whether `wanted_bytes` and a margin fit."""
+        return wanted_bytes + _margin(wanted_bytes) <= self.volume.free_bytes
+
     def require_room(self, wanted_bytes: int, what: str) -> None:
         """Refuse, code `datastore_full`, unless `wanted_bytes` and a margin fit."""
-        margin = max(MARGIN_BYTES, int(wanted_bytes * MARGIN_SHARE))
-        if wanted_bytes + margin > self.volume.free_bytes:
+        if not self.has_room(wanted_bytes):
             raise Refused(
                 f"datastore {self.volume.name!r} has {_gib(self.volume.free_bytes)} free, but {what} needs "
-                f"{_gib(wanted_bytes)} and a margin of {_gib(margin)}",
+                f"{_gib(wanted_bytes)} and a margin of {_gib(_margin(wanted_bytes))}",
                 code="datastore_full",
                 hint="free some space or choose another datastore",
             )
 
-    def claim(self) -> Step:
+    def claim(self, why: str = "make the VM's folder") -> Step:
         """Make the folder, marked as being made by this run. `mkdir` fails if it exists: of two runs one
         gets it, and it is empty.
 
@@ -70,7 +73,7 @@ class Place:
         anything else in it is not ours and makes `rmdir` refuse.
         """
         return Step(
-            "make the VM's folder",
+            why,
             sh("mkdir", self.folder).then(sh("touch", self.mark)),
             recheck=Recheck(sh("ls", "-d", self.mark), is_there),
             undo=Undo(
@@ -90,20 +93,26 @@ class Place:
             ),
         )
 
-    def hand_over(self) -> Step:
-        """The VM is made: take the mark and the notes of the copies away. From here on nothing is undone."""
+    def hand_over(self, others: Iterable[Place] = ()) -> Step:
+        """The VM is made: take the mark and the notes of the copies away. From here on nothing is undone.
+
+        `others` are folders of its disks on other datastores: one command takes their marks first, so that
+        none is left that says of a finished VM's disk that it is half made.
+        """
+        folders = [*(place.folder for place in others), self.folder]
         return Step(
-            "take the run's mark off the VM's folder",
-            remove_marks(self.folder, self.run_id),
+            "take the run's mark off the VM's folder" + ("s" if len(folders) > 1 else ""),
+            remove_marks(folders, self.run_id),
             recheck=Recheck(sh("ls", "-d", self.mark), is_gone),
             repeatable=True,
             completes=True,
         )
 
 
-def remove_marks(folder: DatastorePath, run_id: str) -> Command:
-    """Remove a run's marks and its copies' notes from `folder`, and its process ids from /tmp."""
-    return sh("rm", "-f", Glob(folder, f"/.ceso-{run_id}*"), Glob(f"/tmp/ceso-{run_id}", "*.pid"))
+def remove_marks(folders: Iterable[DatastorePath], run_id: str) -> Command:
+    """Remove a run's marks and its copies' notes from `folders`, in order, and its process ids from /tmp."""
+    marks = [Glob(folder, f"/.ceso-{run_id}*") for folder in folders]
+    return sh("rm", "-f", *marks, Glob(f"/tmp/ceso-{run_id}", "*.pid"))
 
 
 def is_there(reply: Reply) -> Mapping[str, str] | None:
@@ -134,16 +143,7 @@ def removed(reply: Reply, captures: Captures) -> None:
 async def choose_place(facts: Facts, name: str, datastore: str, vms: HostVms) -> Place:
     """A free place for a VM called `name`; raises Refused for every way it could collide."""
     stem = file_stem(name)
-    stores: tuple[Volume, ...]
-    stores = await facts.read(Datastores())
-    volume = next((v for v in stores if v.name == datastore), None)
-    if volume is None:
-        known = ", ".join(repr(v.name) for v in stores) or "none"
-        raise Refused(
-            f"there is no datastore {datastore!r}", code="no_such_datastore", hint=f"datastores here: {known}"
-        )
-    if not volume.mounted:
-        raise Refused(f"datastore {datastore!r} is not mounted", code="datastore_unavailable")
+    volume = await mounted_volume(facts, datastore)
     same = [vm for vm in vms.vms if vm.name.casefold() == name.casefold()]
     if same:
         raise Refused(
@@ -157,6 +157,24 @@ async def choose_place(facts: Facts, name: str, datastore: str, vms: HostVms) ->
             hint="it may be what is left of another VM; look at it, or choose another name",
         )
     return Place(name, stem, volume, folder, facts.fixed.run_id)
+
+
+async def mounted_volume(facts: Facts, datastore: str) -> Volume:
+    """The datastore of that name; raises Refused `no_such_datastore` or `datastore_unavailable`."""
+    stores: tuple[Volume, ...] = await facts.read(Datastores())
+    volume = next((v for v in stores if v.name == datastore), None)
+    if volume is None:
+        known = ", ".join(repr(v.name) for v in stores) or "none"
+        raise Refused(
+            f"there is no datastore {datastore!r}", code="no_such_datastore", hint=f"datastores here: {known}"
+        )
+    if not volume.mounted:
+        raise Refused(f"datastore {datastore!r} is not mounted", code="datastore_unavailable")
+    return volume
+
+
+def _margin(wanted_bytes: int) -> int:
+    return max(MARGIN_BYTES, int(wanted_bytes * MARGIN_SHARE))
 
 
 def _gib(count: int) -> str:

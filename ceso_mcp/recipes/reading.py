@@ -135,7 +135,7 @@ class TemporaryCopy:
             delete_disk(self._disk, "remove the temporary copy"),
             Step(
                 "remove the temporary folder and the copy's notes",
-                remove_marks(self._folder, self.run_id).then(sh("rmdir", self._folder)),
+                remove_marks([self._folder], self.run_id).then(sh("rmdir", self._folder)),
                 recheck=Recheck(sh("ls", "-d", self._folder), is_gone),
             ),
         ]

@@ -18,12 +18,12 @@ _IDENTITY = re.compile(
     r"""uuid\.(location|action) | vc\.uuid | vmci0\.id | (scsi\d+\.)?saswwid | scsi\d+\.saswwid
     | viv\.moid | vm\.createdate | extendedconfigfile
     | ethernet\d+\.(generatedaddress(offset)?|checkmacaddress|address|addresstype)
-    | guestinfo\..* | ceso\.template\..* | answer\.msg\..* | remotedisplay\.vnc\..*
+    | guestinfo\..* | ceso\.(template|restored)\..* | answer\.msg\..* | remotedisplay\.vnc\..*
     | sched\.swap\.derivedname | migrate\.hostlog | vmxstats\.filename | checkpoint\.vmstate.*
     | .*\.redo | ctkenabled | .*\.ctkenabled | pcipassthru\d+\..* """,
     re.X,
 )
-"""Keys, in lower case, that are not carried over (fact sheet vmkfstools §5.3, and a template's mark)."""
+"""Keys, in lower case, that are not carried over (fact sheet vmkfstools §5.3, and marks of ours)."""
 
 
 @dataclass(frozen=True, slots=True)

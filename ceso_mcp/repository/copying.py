@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ceso_mcp.backup.manifest import Manifest
-from ceso_mcp.backup.names import BACKUPS, MANIFEST, PACKS
+from ceso_mcp.backup.names import BACKUPS, MANIFEST, PACKS, BackupId
+from ceso_mcp.backup.notes import PROTECTED
 from ceso_mcp.errors import RepositoryFault
 from ceso_mcp.repository.lock import RepositoryLock
 from ceso_mcp.repository.passphrase import KEY
@@ -35,10 +36,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Backups that the other place lacks, oldest first, and what they need that is not there."""
+    """Backups that the other place lacks, oldest first, and what they need that is not there.
+
+    `protected` are backups of either kind whose note of protection is not there.
+    """
 
     manifests: tuple[Manifest, ...]
     parts: tuple[Part, ...]
+    protected: tuple[str, ...]
     there_already: int
     mended: tuple[str, ...]
     damaged: tuple[str, ...]
@@ -55,6 +60,7 @@ class Copied:
     backups: int
     objects: int
     size_bytes: int
+    protections: int = 0
 
 
 def missing(source: Repository, destination: Repository | None, backup_id: str | None = None) -> Missing:
@@ -72,27 +78,35 @@ def missing(source: Repository, destination: Repository | None, backup_id: str |
     there = destination.list() if destination is not None else None
     ids = {m.id for m in there.manifests} if there is not None else set()
     broken = {entry.id for entry in there.damaged} if there is not None else set()
+    unnoted = _protected(source) - (_protected(destination) if destination is not None else set())
     lacking = tuple(sorted((m for m in wanted if m.id not in ids), key=lambda m: (m.created, m.id)))
     return Missing(
         manifests=lacking,
         parts=_lacking(
             (part for m in lacking for part in _parts_of(source, m)), _there(destination) if lacking else {}
         ),
+        protected=tuple(sorted(m.id for m in wanted if m.id in unnoted)),
         there_already=len(ids) + len(broken),
         mended=tuple(m.id for m in lacking if m.id in broken),
         damaged=tuple(entry.id for entry in listing.damaged if backup_id in (None, entry.id)),
     )
 
 
-def copy_backups(source: Repository, destination: Repository, backup_ids: tuple[str, ...]) -> Copied:
-    """Copy these backups, in this order. Takes the lock of `destination` only.
+def copy_backups(
+    source: Repository, destination: Repository, backup_ids: tuple[str, ...], protected: tuple[str, ...] = ()
+) -> Copied:
+    """Copy these backups, in this order, and note that those `protected` are. Takes the lock of
+    `destination` only.
+
+    What was verified or drilled is known of one place and not copied. A note that has gone from `source`
+    since is left out, and one of `destination` stays as it is.
 
     Raises RepositoryFault `damaged` if an object of `source` is missing or changed, or what was read
     back is not what was sent; what was copied until then stays, and the message says how much.
     """
     _require_copy(source, destination)
     lock = RepositoryLock(destination.target, "copy")
-    backups = objects = size_bytes = 0
+    backups = objects = size_bytes = protections = 0
     try:
         if source.target.exists(KEY) and not destination.target.exists(KEY):
             destination.target.replace(KEY, source.target.get(KEY))
@@ -112,11 +126,18 @@ def copy_backups(source: Repository, destination: Repository, backup_ids: tuple[
                 there = _there(destination)
                 if _lacking(needed, there):
                     raise RepositoryFault("objects have gone from the copy meanwhile", code="damaged")
+            if backup_id in protected:  # before it is listed: nothing may forget it in between
+                protections += _send_protection(source, destination, manifest.backup_id)
             _send_manifest(source, destination, manifest)
             if not lock.never_free() and not lock.held():
                 destination.target.delete(manifest.backup_id.object(MANIFEST))
                 lock.require()
             backups += 1
+        for backup_id in protected:
+            if backup_id not in backup_ids:
+                lock.require()
+                there_id = destination.manifest(backup_id).backup_id
+                protections += _send_protection(source, destination, there_id)
     except RepositoryFault as fault:
         raise RepositoryFault(
             f"{fault.message} ({backups} of {len(backup_ids)} backups had been copied)",
@@ -126,7 +147,7 @@ def copy_backups(source: Repository, destination: Repository, backup_ids: tuple[
         ) from fault
     finally:
         release_quietly(lock)
-    return Copied(backups, objects, size_bytes)
+    return Copied(backups, objects, size_bytes, protections)
 
 
 def _require_copy(source: Repository, destination: Repository) -> None:
@@ -168,6 +189,25 @@ def _send(source: Repository, destination: Repository, part: Part) -> Part:
     if hashlib.sha256(destination.target.get(part.name)).hexdigest() != part.sha256:
         raise RepositoryFault(f"{part.name} came back changed from the copy", code="damaged")
     return part
+
+
+def _protected(repository: Repository) -> set[str]:
+    """The backups beside whose manifests, or where they would be, a note of protection stands."""
+    suffix = f"/{PROTECTED}"
+    names = [entry.name for entry in repository.target.list(BACKUPS) if entry.name.endswith(suffix)]
+    return {name.removeprefix(f"{BACKUPS}/").removesuffix(suffix) for name in names}
+
+
+def _send_protection(source: Repository, destination: Repository, backup_id: BackupId) -> int:
+    """Copy the note; returns how many were: one that is there already is not replaced."""
+    name = backup_id.object(PROTECTED)
+    try:
+        content = source.target.get(name)
+    except RepositoryFault as fault:
+        if fault.code == "no_such_object":
+            return 0
+        raise
+    return int(destination.target.put(name, [content]))
 
 
 def _send_manifest(source: Repository, destination: Repository, manifest: Manifest) -> None:

@@ -95,14 +95,12 @@ class BackupVm(Change):
             )
         nvram = await nvram_of(facts, vm)
         begin = Step("begin the backup", here=BeginBackup(backup_id, state.path, state.recipients))
-        files = [
-            read_without_secrets(vm),
-            *([read_file(nvram, "vm.nvram", "read the firmware's settings")] if nvram is not None else []),
-        ]
+        settings = [read_without_secrets(vm)]
+        firmware = [read_file(nvram, "vm.nvram", "read the firmware's settings")] if nvram is not None else []
         if live:
-            body = [*files, *await self._frozen(facts, vm, readings)]
+            body = await self._frozen(facts, vm, readings, settings, firmware)
         else:
-            body = await self._at_rest(facts, vm, readings, files)
+            body = await self._at_rest(facts, vm, readings, [*settings, *firmware])
         commit = CommitBackup(
             backup_id=backup_id,
             vm_name=vm.name,
@@ -229,10 +227,14 @@ class BackupVm(Change):
         )
         return [*steps, nobody_wrote]
 
-    async def _frozen(self, facts: Facts, vm: Vm, readings: list[Reading]) -> list[Step]:
-        """Steps that read the disks of a running VM, as they are at one instant.
+    async def _frozen(
+        self, facts: Facts, vm: Vm, readings: list[Reading], settings: list[Step], firmware: list[Step]
+    ) -> list[Step]:
+        """Steps that read a running VM as it is at one instant.
 
-        Where there is room for a copy of every disk at once, the snapshot goes before they are read.
+        The .vmx is read just before the snapshot, which changes its disks' names; the nvram, which a
+        running VM may write at any time, right after it, or while the VM is down for it. Where there is room
+        for a copy of every disk at once, the snapshot goes before they are read.
         """
         run_id = facts.fixed.run_id
         sizes = [reading.disk.allocated_bytes for reading in readings]
@@ -245,7 +247,7 @@ class BackupVm(Change):
         except Refused:
             place, at_once = await self._room(facts, vm, max(sizes), growth), False
         copies = [TemporaryCopy(reading, place, run_id) for reading in readings]
-        freeze = take_snapshot(vm, run_id, quiesce=self.quiesce)
+        freeze = [*settings, *take_snapshot(vm, run_id, quiesce=self.quiesce), *firmware]
         if self.how == "restart":
             freeze = [*await shut_down(facts, vm), *freeze, *power_on_again(vm)]
         watch = {*growth, place.datastore}

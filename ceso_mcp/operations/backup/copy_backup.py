@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from ceso_mcp.backup.copies import CopyBackups
+from ceso_mcp.backup.copies import CopyBackups, CopyWork
 from ceso_mcp.errors import Refused
 from ceso_mcp.fact import Facts
 from ceso_mcp.facts.copies import Uncopied
@@ -20,7 +20,8 @@ class CopyBackup(Change):
     """Copy backups to a second repository, or back from it: whole, sealed as they are, without any key.
 
     Only objects that are not there yet are sent, each is read back and compared, and a backup is
-    listed there last of all. A copy has the identity of the repository that it is a copy of. Nothing is
+    listed there last of all. Protection goes with a backup, and to one that is there already; what was
+    verified or drilled does not. A copy has the identity of the repository that it is a copy of. Nothing is
     removed at either place. Does not ask the host. Takes minutes to hours.
     """
 
@@ -46,7 +47,7 @@ class CopyBackup(Change):
         warnings = [f"Backup {name} cannot be copied: its manifest is damaged." for name in work.damaged]
         warnings += [f"The damaged manifest of {name} there is replaced." for name in work.mended]
         return Plan(
-            title=f"copy {count} backup(s) to {work.destination}" if count else "copy: nothing is missing",
+            title=_title(work),
             steps=(
                 Step(
                     "copy what is missing",
@@ -57,12 +58,16 @@ class CopyBackup(Change):
                         destination=work.destination,
                         new_place=work.new_place,
                         backup_ids=work.backup_ids,
+                        protected=work.protected,
                         objects=work.objects,
                         size_bytes=work.size_bytes,
                     ),
                 ),
             ),
-            touches=(f"repository {work.destination}: {count} backup(s) (new)",),
+            touches=(
+                f"repository {work.destination}: {count} backup(s) (new)",
+                *(f"note there that backup {name} is protected" for name in work.protected),
+            ),
             warnings=tuple(warnings),
             before_after=(
                 (
@@ -76,8 +81,17 @@ class CopyBackup(Change):
                 "source": work.source,
                 "destination": work.destination,
                 "backups": Captured("copied_backups", number=True),
+                "protections": Captured("copied_protections", number=True),
                 "objects": Captured("sent_objects", number=True),
                 "sent_bytes": Captured("sent_bytes", number=True),
                 "damaged": work.damaged,
             },
         )
+
+
+def _title(work: CopyWork) -> str:
+    if work.backup_ids:
+        return f"copy {len(work.backup_ids)} backup(s) to {work.destination}"
+    if work.protected:
+        return f"protect {len(work.protected)} backup(s) in {work.destination} as here"
+    return "copy: nothing is missing"

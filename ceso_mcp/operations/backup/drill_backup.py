@@ -30,11 +30,12 @@ from ceso_mcp.recipes.fitting import fitted
 from ceso_mcp.recipes.place import choose_place, portgroup_problem
 from ceso_mcp.recipes.reborn import Rebirth, reborn
 from ceso_mcp.recipes.restoring import restore_disk, without_lost_disks
+from ceso_mcp.recipes.spreading import SpreadFields, spread
 from ceso_mcp.recipes.transfer import write_file
 from ceso_mcp.shell import Captured
 
 
-class DrillBackup(Change):
+class DrillBackup(SpreadFields, Change):
     """Prove that a backup comes up: restore it to a scratch VM, start it, hear its guest, remove it all.
 
     The scratch VM has a name, UUID and MAC addresses of its own and its network cards disconnected,
@@ -73,10 +74,10 @@ class DrillBackup(Change):
             self.datastore or await self._datastore(facts, manifest.vm.vmx_path),
             inventory,
         )
-        size = sum(disk.data_bytes for disk in manifest.disks)
+        disks = await spread(facts, place, manifest.disks, self.disk_datastores, place.stem)
         source, lost = without_lost_disks(Vmx.parse_bytes(data), manifest)
         memory_mib = source.number("memSize") or 0
-        place.require_room(size + (memory_mib << 20), "the scratch VM with its swap file")
+        disks.require_room("the scratch VM with its swap file", memory_mib << 20)
         source, unfit = await fitted(facts, source, hardware_version=self.hardware_version)
         seed, taken = facts.fixed.seed, set(taken_macs(inventory))
         macs: dict[int, str] = {}
@@ -84,7 +85,6 @@ class DrillBackup(Change):
             macs[nic.index] = static_mac(seed, f"nic{nic.index}", taken)
             taken.add(macs[nic.index])
         source, portgroups = await self._networks(facts, source)
-        targets = {disk.index: place.disk(i) for i, disk in enumerate(manifest.disks)}
         has_nvram = any(file.name == "vm.nvram" for file in manifest.files)
         vmx, dropped = reborn(
             source,
@@ -93,7 +93,7 @@ class DrillBackup(Change):
                 uuid_bios=bios_uuid(seed, "vm"),
                 macs=macs,
                 portgroups=portgroups,
-                disks={disk.node: targets[disk.index].name for disk in manifest.disks},
+                disks={disk.node: disks.file_name(i) for i, disk in enumerate(manifest.disks)},
                 guestinfo={k: v for k, v in source.items() if k.lower().startswith("guestinfo.")},
                 nvram=place.nvram.name,
             ),
@@ -101,10 +101,10 @@ class DrillBackup(Change):
         host = (await facts.read(HostHardware())).host_name
         steps = [
             Step("begin the drill", here=BeginDrill(manifest.id, host)),
-            place.claim(),
+            *disks.claims(),
         ]
-        for disk in manifest.disks:
-            steps += restore_disk(self.backup_id, disk, targets[disk.index])
+        for position, disk in enumerate(manifest.disks):
+            steps += restore_disk(self.backup_id, disk, disks.disk(position))
         if has_nvram:
             source_file = FileFrom(self.backup_id, "vm.nvram")
             steps.append(write_file(source_file, place.nvram, "restore the firmware's settings"))
@@ -115,14 +115,14 @@ class DrillBackup(Change):
             hear_guest(self.wait_s, self.hostname),
             see_it_runs(),
             Step("note the outcome beside the backup", here=NoteDrill(manifest.id, host)),
-            *remove_scratch(place),
+            *remove_scratch(place, disks.others),
         ]
         return Plan(
             title=f"drill the restore of {manifest.vm.name} of {manifest.created:%Y-%m-%d %H:%M} UTC",
             steps=tuple(steps),
             touches=(
                 f"VM {place.name} (new, removed again)",
-                f"folder {place.folder} (new, removed again)",
+                *(f"folder {one.folder} (new, removed again)" for one in (place, *disks.others)),
                 f"the note of the last drill of backup {manifest.id}",
             ),
             warnings=(
@@ -134,8 +134,8 @@ class DrillBackup(Change):
                     for node in lost
                 ),
             ),
-            before_after=((f"backup {manifest.id}", "", "drilled"),),
-            estimate=place.estimate(size),
+            before_after=((f"backup {manifest.id}", "", "drilled"), *disks.rows()),
+            estimate=disks.estimate(),
             outcome={
                 "backup_id": manifest.id,
                 "drill": Captured("drill"),

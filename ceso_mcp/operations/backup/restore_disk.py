@@ -20,7 +20,9 @@ from ceso_mcp.plan import Plan, Step, Undo
 from ceso_mcp.recipes.attaching import change_vmx, disk_keys, free_slot, own_identity, undone_unless_named
 from ceso_mcp.recipes.place import Place, removed
 from ceso_mcp.recipes.reborn import refuse_uncopyable
+from ceso_mcp.recipes.restored_disks import origin_keys
 from ceso_mcp.recipes.restoring import restore_disk
+from ceso_mcp.recipes.spreading import absolute
 from ceso_mcp.shell import sh
 
 
@@ -30,7 +32,8 @@ class RestoreDisk(Change):
     A new thin disk is made in the VM's folder (or on a given datastore), filled, read back and compared
     with the backup, and attached at the next free place of the VM's controllers. It has a disk
     identity of its own, so it can hang beside the disk it was made of; the file systems in it keep
-    theirs. The VM must be off and have no snapshots. Takes minutes to hours.
+    theirs. `show_vm` tells from then on which backup it came from. The VM must be off and have no
+    snapshots. Takes minutes to hours.
     """
 
     title: ClassVar[str] = "Restore a disk"
@@ -66,7 +69,9 @@ class RestoreDisk(Change):
         if await facts.read(Exists(target)):
             raise Refused(f"{target} exists already", code="file_exists")
         elsewhere = place.folder != vm.folder
-        changed = vm.readable.with_set(disk_keys(node, target.posix() if elsewhere else target.name))
+        file_name = absolute(target, place.volume) if elsewhere else target.name
+        origin = origin_keys(node, manifest.id, self.disk, target)
+        changed = vm.readable.with_set(disk_keys(node, file_name) | origin)
         steps = [_folder(place.folder)] if elsewhere else []
         steps += [
             undone_unless_named(step, vm, target.name)

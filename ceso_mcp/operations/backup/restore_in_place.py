@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -15,7 +17,7 @@ from ceso_mcp.fact import Facts
 from ceso_mcp.facts.backups import BackupFile, Manifest
 from ceso_mcp.facts.inventory import HostVms, Inventory, Vm
 from ceso_mcp.facts.storage import Datastores, Exists, HasProgram
-from ceso_mcp.fields import BackupName, ExistingVm, HardwareVersion
+from ceso_mcp.fields import BackupName, ExistingVm, HardwareVersion, file_stem
 from ceso_mcp.guest.guestinfo import SECRET_KEYS, decode_guestinfo, secrets_pending
 from ceso_mcp.operation import Change
 from ceso_mcp.plan import Plan
@@ -23,7 +25,9 @@ from ceso_mcp.recipes.bring_up import VMID, power_on, register, write_vmx
 from ceso_mcp.recipes.fitting import fitted, without_lost_networks
 from ceso_mcp.recipes.place import Place
 from ceso_mcp.recipes.reborn import refuse_uncopyable
+from ceso_mcp.recipes.restored_disks import without_origins
 from ceso_mcp.recipes.restoring import restore_disk, without_lost_disks
+from ceso_mcp.recipes.spreading import Spread, SpreadFields, spread
 from ceso_mcp.recipes.swapping import kept_aside, swap
 from ceso_mcp.recipes.templates import unmarked
 from ceso_mcp.recipes.transfer import write_file
@@ -32,13 +36,14 @@ _OF_A_RUN = re.compile(r"checkpoint\.vmstate.*|sched\.swap\.derivedname|.*\.redo
 """Keys that tell of a run of the VM, or of change tracking files, which a backup does not hold."""
 
 
-class RestoreInPlace(Change):
+class RestoreInPlace(SpreadFields, Change):
     """Put a VM back to what it was in a backup, with the identity that it has.
 
     The backup is first restored into a folder of its own, every block read back and compared, while
     the VM stays untouched. Then the two are swapped: the VM keeps its name, place, BIOS UUID and
     MAC addresses and gets the disks and settings of the backup; what it was before is kept aside
-    beside it, snapshots included, until `settle_restore` removes it or puts it back. The VM must be
+    beside it, snapshots included, until `settle_restore` removes it or puts it back. A disk that lies on
+    another datastore now comes back on that one, in a new folder, if there is room. The VM must be
     off. Needs room for both. Takes minutes to hours.
     """
 
@@ -59,7 +64,7 @@ class RestoreInPlace(Change):
         inventory = await facts.read(Inventory())
         vm = inventory.named(self.vm)
         self._refuse_unfit(vm, manifest.vm.uuid_bios, inventory)
-        source, lost = without_lost_disks(unmarked(Vmx.parse_bytes(data)), manifest)
+        source, lost = without_lost_disks(_plain(Vmx.parse_bytes(data)), manifest)
         refuse_uncopyable(source)
         source, left_out = await fitted(
             facts, source, hardware_version=self.hardware_version, folder=vm.folder
@@ -71,17 +76,17 @@ class RestoreInPlace(Change):
         final = Place(vm.name, staging.stem, staging.volume, vm.folder, facts.fixed.run_id)
         if await facts.read(Exists(aside)):
             raise Refused(f"{aside} exists already", code="folder_exists")
-        size = sum(disk.data_bytes for disk in manifest.disks)
-        staging.require_room(size, "the restored VM beside the one there is")
-        steps = [staging.claim()]
+        disks, moved = await self._spread(facts, vm, staging, manifest.disks)
+        disks.require_room("the restored VM beside the one there is")
+        steps = disks.claims()
         for position, disk in enumerate(manifest.disks):
-            steps += restore_disk(self.backup_id, disk, staging.disk(position))
+            steps += restore_disk(self.backup_id, disk, disks.disk(position))
         changes = {"displayName": vm.name, "uuid.bios": vm.uuid_bios}
         location = vm.readable.get("uuid.location")
         if location:  # where the VM was when it got its UUID; another place makes the host ask
             changes["uuid.location"] = location
         changes |= _not_read_yet(vm, source)
-        changes |= {f"{d.node}.fileName": staging.disk(i).name for i, d in enumerate(manifest.disks)}
+        changes |= {f"{d.node}.fileName": disks.file_name(i) for i, d in enumerate(manifest.disks)}
         if any(file.name == "vm.nvram" for file in manifest.files):
             why = "restore the firmware's settings"
             steps.append(write_file(FileFrom(self.backup_id, "vm.nvram"), staging.nvram, why))
@@ -92,23 +97,27 @@ class RestoreInPlace(Change):
             *swap(vm, staging.folder, aside),
             register(final.vmx),
             *(power_on() if self.power_on else ()),
-            final.hand_over(),
+            disks.hand_over(final),
         ]
         outside = [path for path in vm.disk_paths() if path.parent != vm.folder]
         return Plan(
             title=f"put VM {vm.name} back to {manifest.created:%Y-%m-%d %H:%M} UTC",
             steps=tuple(steps),
-            touches=(f"VM {vm.name}", f"folder {vm.folder}", f"folder {aside} (new)"),
+            touches=(f"VM {vm.name}", f"folder {vm.folder}", f"folder {aside} (new)", *disks.touches()),
             warnings=(
                 f"What the VM is now is kept in {aside}; settle_restore removes it or puts it back.",
                 *(_unread(vm, source)),
                 *left_out,
+                *moved,
                 *(f"The disk {node} is not in the backup and is left out." for node in lost),
                 *(f"The disk {path} stays where it is; the VM will not use it." for path in outside),
                 *(f"Not in the backup: {item.what}: {item.why}." for item in manifest.not_included),
             ),
-            before_after=((f"VM {vm.name}", "as it is now", f"as in backup {self.backup_id}"),),
-            estimate=staging.estimate(size),
+            before_after=(
+                (f"VM {vm.name}", "as it is now", f"as in backup {self.backup_id}"),
+                *self._rows(vm, disks, final),
+            ),
+            estimate=disks.estimate(),
             outcome={
                 "vm": vm.name,
                 "vmid": VMID,
@@ -119,6 +128,43 @@ class RestoreInPlace(Change):
                 "power": "on" if self.power_on else "off",
             },
         )
+
+    async def _spread(
+        self, facts: Facts, vm: Vm, staging: Place, records: Sequence[Any]
+    ) -> tuple[Spread, list[str]]:
+        """Each disk on the datastore that was asked for, or on that where the VM has it now.
+
+        A datastore that cannot take its disks, and was not asked for, is named: they go into the VM's folder.
+        """
+        asked = {node.lower(): name for node, name in self.disk_datastores.items()}
+        nodes = zip(vm.readable.disks(), vm.disk_paths(), strict=True)
+        now = {disk.node.lower(): path.datastore for disk, path in nodes}
+        known = {store.name: store for store in await facts.read(Datastores()) if store.mounted}
+        wanted = dict(self.disk_datastores)
+        moved = []
+        for name in dict.fromkeys(now.values()):
+            mine = [d for d in records if d.node.lower() not in asked and now.get(d.node.lower()) == name]
+            size = sum(disk.data_bytes for disk in mine)
+            size += sum(disk.data_bytes for disk in records if asked.get(disk.node.lower()) == name)
+            if name == staging.volume.name or not mine:
+                continue
+            if name in known and replace(staging, volume=known[name]).has_room(size):
+                wanted |= {disk.node: name for disk in mine}
+            else:
+                moved += [
+                    f"The disk {disk.node} goes into the VM's folder: {name} has no room for it."
+                    for disk in mine
+                ]
+        folder = f"{file_stem(vm.name)}-{facts.fixed.run_id}"
+        return await spread(facts, staging, records, wanted, folder), moved
+
+    def _rows(self, vm: Vm, disks: Spread, final: Place) -> list[tuple[str, str, str]]:
+        """Where disks are and will be, if not all are in the VM's folder."""
+        nodes = zip(vm.readable.disks(), vm.disk_paths(), strict=True)
+        now = {disk.node.lower(): str(path) for disk, path in nodes}
+        rows = [(node, now.get(node.lower(), ""), path) for node, _, path in disks.rows()]
+        staged = str(disks.main.folder)
+        return [(node, was, path.replace(staged, str(final.folder))) for node, was, path in rows]
 
     def _refuse_unfit(self, vm: Vm, backed_up: str, inventory: HostVms) -> None:
         if vm.power != "off":
@@ -153,6 +199,11 @@ class RestoreInPlace(Change):
         if await facts.read(Exists(folder)):
             raise Refused(f"{folder} exists already", code="folder_exists")
         return Place(vm.name, vm.path.name.removesuffix(".vmx"), volume, folder, run_id)
+
+
+def _plain(vmx: Vmx) -> Vmx:
+    """The .vmx without what ceso notes in it about a template or about disks: those will be others."""
+    return without_origins(unmarked(vmx))
 
 
 def _not_read_yet(vm: Vm, source: Vmx) -> dict[str, str]:

@@ -27,11 +27,12 @@ from ceso_mcp.recipes.place import choose_place, portgroup_problem
 from ceso_mcp.recipes.proving import ProofFields, refuse_taken
 from ceso_mcp.recipes.reborn import Rebirth, reborn
 from ceso_mcp.recipes.restoring import restore_disk, without_lost_disks
+from ceso_mcp.recipes.spreading import SpreadFields, spread
 from ceso_mcp.recipes.transfer import write_file
 from ceso_mcp.recipes.user_data import read_own_data
 
 
-class RestoreVm(GuestFields, ProofFields, Change):
+class RestoreVm(GuestFields, ProofFields, SpreadFields, Change):
     """Restore a backup as a new VM beside whatever is there, with an identity of its own.
 
     Disks are made thin, only blocks that are not zero are written, and each block is read back on
@@ -46,7 +47,7 @@ class RestoreVm(GuestFields, ProofFields, Change):
 
     backup_id: BackupName = Field(description="id of the backup, from list_backups")
     name: VmName = Field(description="name of the restored VM")
-    datastore: DatastoreName = Field(description="where it goes")
+    datastore: DatastoreName = Field(description="where it goes, but for disks named in disk_datastores")
     portgroup: PortgroupName | None = Field(
         None, description="network of its first card, and of any whose network is not here"
     )
@@ -65,8 +66,8 @@ class RestoreVm(GuestFields, ProofFields, Change):
         source = Vmx.parse_bytes(data)
         inventory = await facts.read(Inventory())
         place = await choose_place(facts, self.name, self.datastore, inventory)
-        size = sum(disk.data_bytes for disk in manifest.disks)
-        place.require_room(size, "the restored VM")
+        disks = await spread(facts, place, manifest.disks, self.disk_datastores, place.stem)
+        disks.require_room("the restored VM")
         source, lost = without_lost_disks(source, manifest)
         source, unfit = await fitted(facts, source, hardware_version=self.hardware_version)
         owner = new_owner(place, self, facts.fixed.seed)
@@ -79,7 +80,6 @@ class RestoreVm(GuestFields, ProofFields, Change):
             given.guest, self.name, cards.numbers, facts.fixed.seed, taken_macs(inventory), own
         )
         notes += await refuse_taken(facts, self, identity.expectation, inventory)
-        targets = {disk.index: place.disk(i) for i, disk in enumerate(manifest.disks)}
         has_nvram = any(file.name == "vm.nvram" for file in manifest.files)
         vmx, dropped = reborn(
             source,
@@ -88,27 +88,35 @@ class RestoreVm(GuestFields, ProofFields, Change):
                 uuid_bios=identity.uuid_bios,
                 macs=identity.macs,
                 portgroups=portgroups,
-                disks={disk.node: targets[disk.index].name for disk in manifest.disks},
+                disks={disk.node: disks.file_name(i) for i, disk in enumerate(manifest.disks)},
                 guestinfo=identity.guestinfo,
                 nvram=place.nvram.name,
                 added_nics=cards.added,
             ),
         )
         left_out = (*unfit, *lonely, *dropped)
-        steps = [*given.steps, place.claim()]
-        for disk in manifest.disks:
-            steps += restore_disk(self.backup_id, disk, targets[disk.index])
+        steps = [*given.steps, *disks.claims()]
+        for position, disk in enumerate(manifest.disks):
+            steps += restore_disk(self.backup_id, disk, disks.disk(position))
         if has_nvram:
             steps.append(
                 write_file(
                     FileFrom(self.backup_id, "vm.nvram"), place.nvram, "restore the firmware's settings"
                 )
             )
-        steps += bring_up(place, vmx, identity, on=self.power_on, wait_s=self.wait_s, proof=self)
+        steps += bring_up(
+            place,
+            vmx,
+            identity,
+            on=self.power_on,
+            wait_s=self.wait_s,
+            proof=self,
+            others=disks.others,
+        )
         return Plan(
             title=f"restore {manifest.vm.name} of {manifest.created:%Y-%m-%d %H:%M} UTC as VM {self.name}",
             steps=tuple(steps),
-            touches=(f"VM {self.name} (new)", f"folder {place.folder} (new)"),
+            touches=(f"VM {self.name} (new)", f"folder {place.folder} (new)", *disks.touches()),
             warnings=(
                 *identity.warnings,
                 *notes,
@@ -117,8 +125,12 @@ class RestoreVm(GuestFields, ProofFields, Change):
                 *(f"The disk {node} is not in the backup and is left out." for node in lost),
                 *(f"Not in the backup: {item.what}: {item.why}." for item in manifest.not_included),
             ),
-            before_after=((f"VM {self.name}", "absent", f"in {place.folder}"), *identity.rows()),
-            estimate=place.estimate(size),
+            before_after=(
+                (f"VM {self.name}", "absent", f"in {place.folder}"),
+                *disks.rows(),
+                *identity.rows(),
+            ),
+            estimate=disks.estimate(),
             outcome={
                 **outcome(place, identity, on=self.power_on, proof=self),
                 **given.outcome,

@@ -11,11 +11,19 @@ from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.fact import Facts
 from ceso_mcp.facts.aside import KeptAside, VmxAt
-from ceso_mcp.facts.inventory import Inventory, Vm
+from ceso_mcp.facts.inventory import HostVms, Inventory, Vm
 from ceso_mcp.fields import ExistingVm
 from ceso_mcp.operation import Change
 from ceso_mcp.plan import Plan, Recheck, Step
 from ceso_mcp.recipes.bring_up import VMID, register
+from ceso_mcp.recipes.clearing import (
+    delete_elsewhere,
+    delete_folder,
+    files_of,
+    missing_elsewhere,
+    refuse_used,
+    what_is_kept,
+)
 from ceso_mcp.recipes.judging import vim_cmd_worked
 from ceso_mcp.recipes.place import is_gone
 from ceso_mcp.recipes.swapping import kept_aside, swap
@@ -28,8 +36,9 @@ class SettleRestore(Change):
     """Keep a VM that was restored in place, or go back to what it was before.
 
     `restored` deletes what the restore kept aside, with its disks and snapshots: from then on there is
-    no way back. `before` swaps the two, the VM must be off: it is again what it was, and what had
-    been restored is kept aside in its turn.
+    no way back. Disks that lie outside its folder go too, file by file, once it is known that no .vmx on
+    the host needs them; `disks_elsewhere` can keep those. `before` swaps the two, the VM must be off: it is
+    again what it was, and what had been restored is kept aside in its turn.
     """
 
     title: ClassVar[str] = "Settle a restore in place"
@@ -38,9 +47,13 @@ class SettleRestore(Change):
 
     vm: ExistingVm = Field(description="exact name of the VM that was restored in place")
     keep: Literal["restored", "before"] = Field(description="which of the two states stays")
+    disks_elsewhere: Literal["delete", "keep"] = Field(
+        "delete", description="with `restored`: what becomes of former disks outside the VM's folder"
+    )
 
     async def plan(self, facts: Facts) -> Plan:
-        vm = (await facts.read(Inventory())).named(self.vm)
+        inventory = await facts.read(Inventory())
+        vm = inventory.named(self.vm)
         found = await facts.read(KeptAside(vm.folder))
         if len(found) != 1:
             raise Refused(
@@ -54,45 +67,52 @@ class SettleRestore(Change):
         if vmx is None:
             raise Refused(f"{aside} holds no {vm.path.name}", code="vmx_unreadable")
         if self.keep == "restored":
-            return self._removed(vm, aside, other, vmx)
-        return self._back(facts, vm, aside)
+            return await self._removed(facts, vm, other, inventory)
+        return await self._back(facts, vm, other, vmx)
 
-    def _removed(self, vm: Vm, aside: DatastorePath, other: DatastorePath, vmx: Vmx) -> Plan:
-        outside = [disk.file_name for disk in vmx.disks() if aside.resolve(disk.file_name).parent != aside]
-        if outside:
-            raise Refused(
-                f"the VM kept aside uses the disk {outside[0]}, which lies outside its folder",
-                code="disk_outside_folder",
-                hint=f"remove {aside} by hand",
-            )
+    async def _removed(self, facts: Facts, vm: Vm, other: DatastorePath, inventory: HostVms) -> Plan:
+        kept, usage = await what_is_kept(facts, vm, other, inventory)
+        delete = self.disks_elsewhere == "delete"
+        refuse_used(kept, usage, inventory, elsewhere=delete)
+        stay: tuple[DatastorePath, ...] = ()
+        strangers: list[str] = []
+        files: list[DatastorePath] = []
+        if kept.whole:
+            steps = _destroy(other)
+        else:
+            steps, files, strangers = await delete_folder(facts, kept)
+            if delete:
+                steps = [*await delete_elsewhere(facts, kept, usage), *steps]
+                files = [*files_of(kept.elsewhere, usage), *files]
+            else:
+                stay = kept.elsewhere
         return Plan(
             title=f"delete what VM {vm.name} was before its restore",
-            steps=(
-                register(other, "register what is kept aside, so that the host can delete it", into=KEPT),
-                Step(
-                    "delete it and its disks",
-                    sh("vim-cmd", "vmsvc/destroy", KEPT),
-                    judge=vim_cmd_worked,
-                    recheck=Recheck(sh("ls", "-d", other), is_gone),
-                    completes=True,
-                    destroys=True,
-                    timeout_s=600,
-                ),
+            steps=tuple(steps),
+            touches=(f"folder {kept.folder}", *(f"file {path}" for path in files)),
+            warnings=(
+                "This cannot be undone.",
+                *(f"The disk {path} stays; nothing uses it any more." for path in stay),
+                *(f"{kept.folder.joined(name)} is no file of a VM and stays." for name in strangers),
             ),
-            touches=(f"folder {aside}",),
-            warnings=("This cannot be undone.",),
-            before_after=((str(aside), f"what {vm.name} was before", "gone"),),
-            outcome={"vm": vm.name, "kept": "restored", "deleted": str(aside)},
+            before_after=((str(kept.folder), f"what {vm.name} was before", "gone"),),
+            outcome={
+                "vm": vm.name,
+                "kept": "restored",
+                "deleted": str(kept.folder),
+                "deleted_elsewhere": tuple(str(link) for link in kept.elsewhere if delete),
+                "disks_kept": tuple(str(link) for link in stay),
+            },
         )
 
-    def _back(self, facts: Facts, vm: Vm, aside: DatastorePath) -> Plan:
+    async def _back(self, facts: Facts, vm: Vm, other: DatastorePath, vmx: Vmx) -> Plan:
         if vm.power != "off":
             raise Refused(
                 f"{vm.name!r} is {vm.power}",
                 code="vm_not_off",
                 hint="shut it down first (power_vm with action shutdown)",
             )
-        kept = kept_aside(vm, facts.fixed.run_id)
+        aside, kept = other.parent, kept_aside(vm, facts.fixed.run_id)
         return Plan(
             title=f"put VM {vm.name} back to what it was before its restore",
             steps=(
@@ -100,7 +120,26 @@ class SettleRestore(Change):
                 register(vm.path, completes=True),
             ),
             touches=(f"VM {vm.name}", f"folder {vm.folder}", f"folder {aside}", f"folder {kept} (new)"),
-            warnings=(f"What had been restored is kept in {kept}.",),
+            warnings=(
+                f"What had been restored is kept in {kept}.",
+                *await missing_elsewhere(facts, other, [disk.file_name for disk in vmx.disks()]),
+            ),
             before_after=((f"VM {vm.name}", "as restored", "as before"),),
             outcome={"vm": vm.name, "vmid": VMID, "kept": "before", "kept_aside": str(kept)},
         )
+
+
+def _destroy(vmx: DatastorePath) -> list[Step]:
+    """Let the host delete a VM that lies in one folder wholly."""
+    return [
+        register(vmx, "register what is kept aside, so that the host can delete it", into=KEPT),
+        Step(
+            "delete it and its disks",
+            sh("vim-cmd", "vmsvc/destroy", KEPT),
+            judge=vim_cmd_worked,
+            recheck=Recheck(sh("ls", "-d", vmx), is_gone),
+            completes=True,
+            destroys=True,
+            timeout_s=600,
+        ),
+    ]

@@ -14,6 +14,7 @@ from ceso_mcp.facts.storage import DiskAt
 from ceso_mcp.fields import ExistingVm
 from ceso_mcp.guest.guestinfo import secrets_pending
 from ceso_mcp.operation import Answer, Query
+from ceso_mcp.recipes.restored_disks import origin_of
 
 
 class DiskView(Answer):
@@ -26,6 +27,7 @@ class DiskView(Answer):
     thin: bool | None
     snapshot_links: int | None = Field(description="links of its chain above the base disk")
     mode: str
+    restored_from: str | None = Field(None, description="the backup that restore_disk made it of")
     problem: str = ""
 
 
@@ -138,4 +140,5 @@ async def _disk(facts: Facts, vm: Vm, index: int) -> DiskView:
         thin=found.links[-1].descriptor.is_thin,
         snapshot_links=len(found.links) - 1,
         mode=disk.mode or "persistent",
+        restored_from=origin_of(vm.readable, disk.node, found.links[-1].path),
     )
