@@ -80,14 +80,14 @@ class Jobs:
     def __init__(self, directory: Path, spawn: Spawn = spawn_worker) -> None:
         self._spawn = spawn
         self._directory = private_directory(directory)
-        self._database = StateDatabase(
+        self._db = StateDatabase(
             self._directory / "jobs.sqlite",
             _SCHEMA,
             what="the job list",
             hint="make room or repair the state directory",
             timeout_s=20,
-        )
-        with self._database.transaction() as db:
+        ).transaction
+        with self._db() as db:
             if "cancel" not in {row[1] for row in db.execute("PRAGMA table_info(jobs)")}:
                 db.execute("ALTER TABLE jobs ADD COLUMN cancel REAL")
 
@@ -97,7 +97,7 @@ class Jobs:
         """Record a job and spawn its worker in a session of its own; returns the job's id."""
         job_id = str(uuid.uuid4())
         now = time.time()
-        with self._database.transaction() as db:
+        with self._db() as db:
             self._forget_old(db)
             db.execute(
                 "INSERT INTO jobs (id, operation, title, state, message, created, updated, request)"
@@ -139,7 +139,7 @@ class Jobs:
 
         A job that has ended is returned as it is; the worker decides, so look at it again later.
         """
-        with self._database.transaction() as db:
+        with self._db() as db:
             db.execute(
                 "UPDATE jobs SET cancel = ? WHERE id = ? AND state = 'running' AND cancel IS NULL",
                 (time.time(), job_id),
@@ -155,7 +155,7 @@ class Jobs:
 
     def amend(self, job_id: str, changed: str) -> None:
         """What was later found out or put right about an ended job's traces."""
-        with self._database.transaction() as db:
+        with self._db() as db:
             row = db.execute(
                 "SELECT error FROM jobs WHERE id = ? AND state <> 'running'", (job_id,)
             ).fetchone()
@@ -190,7 +190,7 @@ class Jobs:
 
     def recent(self, limit: int = 20) -> list[Job]:
         """The newest jobs first."""
-        with self._database.transaction("BEGIN") as db:
+        with self._db("BEGIN") as db:
             ids = [row[0] for row in db.execute("SELECT id FROM jobs ORDER BY rowid DESC LIMIT ?", (limit,))]
         return [self.get(job_id) for job_id in ids]
 
@@ -201,7 +201,7 @@ class Jobs:
             changed="Steps up to the last one in the audit log may have run.",
             hint="`ceso recover` finds out what is true on the host and takes back what was begun half-way",
         )
-        with self._database.transaction() as db:
+        with self._db() as db:
             db.execute(
                 "UPDATE jobs SET state='failed', message=?, error=?, updated=?"
                 " WHERE id=? AND state='running'",
@@ -210,7 +210,7 @@ class Jobs:
         return self.get(job_id)
 
     def _row(self, job_id: str, columns: str) -> tuple[Any, ...]:
-        with self._database.transaction("BEGIN") as db:
+        with self._db("BEGIN") as db:
             found = db.execute(f"SELECT {columns} FROM jobs WHERE id = ?", (job_id,)).fetchone()
         if found is None:
             raise CesoError(
@@ -220,7 +220,7 @@ class Jobs:
 
     def _update(self, job_id: str, **values: Any) -> None:
         assignments = ", ".join(f"{name} = ?" for name in values)
-        with self._database.transaction() as db:
+        with self._db() as db:
             db.execute(
                 f"UPDATE jobs SET {assignments}, updated = ? WHERE id = ?",
                 (*values.values(), time.time(), job_id),

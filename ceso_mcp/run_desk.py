@@ -20,6 +20,7 @@ _ENDS: dict[Finding, End] = {
     "partly": "undone",
     "nothing_done": "undone",
     "to_undo": "undone",
+    "cut_short": "closed",
     "unknown": "closed",
 }
 _SENTENCES: dict[Finding, str] = {
@@ -27,6 +28,7 @@ _SENTENCES: dict[Finding, str] = {
     "partly": "The parts that it had finished are kept; what it had begun after that was taken back.",
     "nothing_done": "It had changed nothing.",
     "to_undo": "What it had begun was taken back by `ceso recover`; the host is as it was.",
+    "cut_short": "It was cut off while it deleted; asked for again it goes on with what is left.",
     "unknown": "Its last command may or may not have run; nothing can tell.",
 }
 

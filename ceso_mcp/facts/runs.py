@@ -41,6 +41,11 @@ class JournaledStep:
     part: str = ""
 
     @property
+    def command_succeeded(self) -> bool:
+        """Whether it is known to have happened on the host."""
+        return self.state == "succeeded" and not self.line.startswith("# here:")
+
+    @property
     def undoable(self) -> bool:
         return bool(self.undo) or self.undo_here is not None
 

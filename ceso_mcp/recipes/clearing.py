@@ -18,7 +18,7 @@ from ceso_mcp.fact import Facts, Reply
 from ceso_mcp.facts.aside import FolderEntries
 from ceso_mcp.facts.disk_users import DiskUsers, Usage
 from ceso_mcp.facts.inventory import HostVms, Vm
-from ceso_mcp.facts.storage import DiskAt
+from ceso_mcp.facts.storage import DiskAt, Exists
 from ceso_mcp.plan import Captures, Recheck, Step
 from ceso_mcp.recipes.judging import vmkfstools_worked
 from ceso_mcp.recipes.place import is_gone, removed
@@ -164,9 +164,12 @@ async def delete_elsewhere(facts: Facts, kept: Kept, usage: Usage) -> list[Step]
             )
         )
     gone = {path.posix() for path in files_of(kept.elsewhere, usage)}
-    for folder in dict.fromkeys(link.parent for link in kept.elsewhere if link.parent.path):
-        names = await facts.read(FolderEntries(folder))
-        if all(folder.joined(name).posix() in gone for name in names):
+    named = sorted(link.parent for link in usage.of(kept.vmx).links)  # links too that are gone already
+    for folder in dict.fromkeys(named):
+        if folder in (kept.folder, kept.vm.folder) or not folder.path:
+            continue
+        there, names = await facts.read(Exists(folder), FolderEntries(folder))
+        if there and all(folder.joined(name).posix() in gone for name in names):
             steps.append(
                 Step(f"remove the empty folder {folder}", sh("rmdir", folder), judge=removed, repeatable=True)
             )

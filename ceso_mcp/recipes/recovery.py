@@ -12,13 +12,14 @@ from ceso_mcp.facts.runs import JournaledRun, JournaledStep, ReplyTo
 from ceso_mcp.plan import Here, Step
 from ceso_mcp.shell import Command
 
-Finding = Literal["finished", "partly", "nothing_done", "to_undo", "unknown"]
+Finding = Literal["finished", "partly", "nothing_done", "to_undo", "cut_short", "unknown"]
 
 _SAYS: dict[Finding, str] = {
     "finished": "it had done what it was for; nothing has to be undone",
     "partly": "the parts that it had finished are kept; what it began after that is taken back",
     "nothing_done": "it had changed nothing",
     "to_undo": "it stopped half-way; what it began is taken back",
+    "cut_short": "it stopped half-way in deleting, which nothing takes back; asked for again it goes on",
     "unknown": "its last command may or may not have run, and neither can be told from the host",
 }
 
@@ -65,6 +66,8 @@ def _together(findings: list[Finding]) -> Finding:
     """What is to be said of a run whose parts were found to be so."""
     if "unknown" in findings:
         return "unknown"
+    if "cut_short" in findings:
+        return "cut_short"
     if "to_undo" in findings:
         return "partly" if "finished" in findings else "to_undo"
     if "finished" in findings:
@@ -78,6 +81,10 @@ def _finding(steps: list[JournaledStep]) -> Finding:
     changing = [step for step in steps if not step.reads_only and step.state not in ("failed", "undone")]
     if any(step.completes and step.state in ("begun", "unknown") for step in changing):
         return "to_undo" if any(step.undoable for step in steps) else "unknown"
+    if not any(step.undoable for step in steps) and any(
+        step.destroys and step.command_succeeded for step in changing
+    ):
+        return "cut_short"
     if any(step.undoable and step.state != "undone" for step in steps) or changing:
         return "to_undo"
     return "nothing_done"

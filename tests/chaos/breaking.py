@@ -12,6 +12,7 @@ from e2e.conftest import KEY, TEMPLATE, House, at_rest, settled
 from e2e.dying import die, recover
 from e2e.test_failures import no_marks
 from e2e.test_main_job import SMALL
+from e2e.test_several_datastores import NODE, OTHER, vm_on_two_datastores
 
 from ceso_mcp.app import Ceso
 from ceso_mcp.errors import CesoError
@@ -31,6 +32,14 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "backup_vm hot": {"vm": "web01"},
     "backup_vm with restart": {"vm": "web01", "how": "restart"},
     "restore_vm": {"name": NEW, "datastore": "datastore1"},
+    "restore_vm on two datastores": {
+        "name": NEW,
+        "datastore": "datastore1",
+        "disk_datastores": {NODE: OTHER},
+    },
+    "restore_in_place": {"vm": "web01"},
+    "settle_restore restored": {"vm": "web01", "keep": "restored"},
+    "settle_restore before": {"vm": "web01", "keep": "before"},
     "delete_vm": {"vm": "web01"},
     "clone_vm from a pool": {"name": NEW, "source": SMALL, "pool": "lab"},
     "delete_vm from a pool": {"vm": "web01"},
@@ -47,10 +56,16 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "prepare_template": {"vm": TEMPLATE},
     "unmark_template": {"vm": TEMPLATE},
 }
+ON_TWO_DATASTORES = (
+    "restore_vm on two datastores",
+    "restore_in_place",
+    "settle_restore restored",
+    "settle_restore before",
+)
 ON_TEMPLATES = ("prepare_template", "unmark_template")
 RESTARTS = ("backup_vm with restart", "readdress_vm with restart")
 GUEST_RUNS = (*RESTARTS, "power_vm shutdown")
-MAKES_A_VM = ("create_vm", "clone_vm", "restore_vm", "clone_vm from a pool")
+MAKES_A_VM = ("create_vm", "clone_vm", "restore_vm", "restore_vm on two datastores", "clone_vm from a pool")
 FROM_A_POOL = ("clone_vm from a pool", "delete_vm from a pool")
 POOL = {"name": "lab", "ranges": ["198.18.0.0/16"], "gateway4": "198.18.0.1"}
 DEATHS = ("worker dies before", "worker dies after", "machine reboots before", "machine reboots after")
@@ -129,7 +144,13 @@ async def prepared(house: House, operation: str) -> dict[str, Any]:
         "clone_vm from a pool",
         *ON_TEMPLATES,
     )
-    if operation not in copies:
+    if operation in ON_TWO_DATASTORES:
+        made = await vm_on_two_datastores(house)
+        if operation.startswith("settle"):
+            await house.do("restore_in_place", backup_id=made, vm="web01")
+        else:
+            arguments["backup_id"] = made
+    elif operation not in copies:
         asked = {"name": "web01", "ssh_keys": [KEY], "power_on": False, "unprepared": True, **pool}
         await house.do("create_vm", template=TEMPLATE if operation in GUEST_RUNS else SMALL, **asked)
     if operation == "forget_backups":
@@ -225,6 +246,27 @@ async def reboot(house: House, job_id: str, patch: pytest.MonkeyPatch) -> None:
     house.ceso = Ceso(house.config, spawn=house.ceso.jobs._spawn)
 
 
+async def not_settled(house: House, job: Job) -> list[str]:
+    """What is wrong after what was before should go: the restored VM is whole, and asking again goes on."""
+    found = []
+    disks = (await house.ask("show_vm", vm="web01")).disks
+    if any(disk.problem for disk in disks):
+        found.append("a disk of the restored VM is gone")
+    if list(house.lab.volume("datastore1").glob("web01.before-*")):
+        if job.state == "done":
+            found.append("the job is done, but what was before is there")
+        again = await house.confirm(
+            (await house.preview("settle_restore", vm="web01", keep="restored")).confirm_token
+        )
+        if again.state != "done":
+            found.append(f"asked for again it is {again.state}: {again.error}")
+    if list(house.lab.volume("datastore1").glob("web01.*")):
+        found.append("what was before is left")
+    if (house.lab.volume(OTHER) / "data of web01").exists():
+        found.append("the former disk elsewhere is left")
+    return found
+
+
 async def violations(house: House, job: Job, before: Any, operation: str) -> list[str]:
     """What is wrong after a run with a fault and its recovery, once guests that go up or down have."""
     await asyncio.to_thread(settled, house.lab)
@@ -253,6 +295,12 @@ async def violations(house: House, job: Job, before: Any, operation: str) -> lis
         found.append(f"{operation} changed the host")
     if operation == "restore_disk" and (job.state == "done") == (after == before):
         found.append(f"the job is {job.state}, but the disk is not there or the host not as before")
+    if operation == "settle_restore restored":
+        found += await not_settled(house, job)
+    if operation in ("restore_in_place", "settle_restore before") and (job.state == "done") == (
+        after == before
+    ):
+        found.append(f"the job is {job.state}, but the VM is as it was, or not")
     if operation in ON_TEMPLATES:
         changed_files = dict(before["files"].items() ^ after["files"].items())
         if any(not name.endswith(f"/{TEMPLATE}.vmx") for name in changed_files):

@@ -71,7 +71,7 @@ def test_it_is_shown_with_counts_and_bytes_and_then_copied(house: House) -> None
     assert (told["copied_backups"], told["sent_objects"]) == ("1", "4")
     again = house.plan(name="second")
     assert again.title == "copy: nothing is missing"
-    assert house.perform(again) == {"copied_backups": "0", "sent_objects": "0", "sent_bytes": "0"}
+    assert set(house.perform(again).values()) == {"0"}
 
 
 def test_what_the_repository_has_lost_comes_back(house: House) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from repository_cases import Kit, add_disk, backup_id, image_of, sparse_image
 
 from ceso_mcp.errors import RepositoryFault
-from ceso_mcp.repository import LocalRepository, Repository
+from ceso_mcp.repository import LocalRepository, Repository, keeping
 from ceso_mcp.repository.copying import Copied, copy_backups, missing
 from ceso_mcp.repository.lock import RepositoryLock
 from ceso_mcp.repository.targets.local import LocalTarget
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FIRST = sparse_image(1 << 20, 3, 0.5)
 SECOND = sparse_image(1 << 20, 4, 0.5)
 
@@ -20,8 +22,8 @@ SECOND = sparse_image(1 << 20, 4, 0.5)
 def copy_all(source: Kit, to: Kit) -> Copied:
     origin = Repository.open_at(LocalTarget(source.path))
     destination = Repository.init_at(LocalTarget(to.path), like=origin.settings)
-    ids = tuple(m.id for m in missing(origin, destination).manifests)
-    return copy_backups(origin, destination, ids)
+    found = missing(origin, destination)
+    return copy_backups(origin, destination, tuple(m.id for m in found.manifests), found.protected)
 
 
 def beside(kit: Kit, name: str = "copy") -> Kit:
@@ -194,3 +196,42 @@ def test_both_places_may_take_backups_and_are_made_equal_again(plain_kit: Kit) -
     copy_all(copy, plain_kit)
     assert kept(copy) == kept(plain_kit)
     assert len(plain_kit.open().list().manifests) == 3
+
+
+def note_of(kit: Kit, run: int, name: str = "protected.json") -> Path:
+    return kit.path / backup_id(run).object(name)
+
+
+def test_protection_goes_with_a_backup_and_to_one_that_is_there(plain_kit: Kit) -> None:
+    plain_kit.back_up(FIRST, run=0)
+    plain_kit.back_up(SECOND, run=1)
+    origin = plain_kit.open()
+    keeping.protect(origin, str(backup_id(0)), "the good one", NOW)
+    keeping.note_verification(origin, origin.verify(backup_id(0)))
+    copy = beside(plain_kit)
+    assert copy_all(plain_kit, copy).protections == 1
+    assert note_of(copy, 0).read_bytes() == note_of(plain_kit, 0).read_bytes()
+    assert not note_of(copy, 0, "verified.json").exists()
+    (stands,) = [one for one in keeping.standing(copy.open()).backups if one.protected is not None]
+    assert (stands.manifest.id, stands.protected) == (str(backup_id(0)), "the good one")
+    # Protected after it was copied; and a note that stands there says what it says.
+    keeping.protect(origin, str(backup_id(1)), "", NOW)
+    keeping.protect(origin, str(backup_id(0)), "another reason", NOW)
+    found = missing(plain_kit.open(), copy.open())
+    assert (found.manifests, found.protected) == ((), (str(backup_id(1)),))
+    assert copy_all(plain_kit, copy) == Copied(0, 0, 0, 1)
+    assert b"the good one" in note_of(copy, 0).read_bytes()
+    assert missing(plain_kit.open(), copy.open()).protected == ()
+    # It is never taken away by copying.
+    keeping.unprotect(origin, str(backup_id(1)))
+    assert copy_all(plain_kit, copy).protections == 0
+    assert note_of(copy, 1).exists()
+
+
+def test_a_note_that_went_meanwhile_is_left_out(plain_kit: Kit) -> None:
+    plain_kit.back_up(FIRST, run=0)
+    copy = beside(plain_kit)
+    origin = plain_kit.open()
+    destination = Repository.init_at(LocalTarget(copy.path), like=origin.settings)
+    assert copy_backups(origin, destination, (str(backup_id(0)),), (str(backup_id(0)),)).protections == 0
+    assert not note_of(copy, 0).exists()
