@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
-import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -25,6 +24,7 @@ from pydantic import (
 
 from ceso_mcp.addresses.pool import ZoneName
 from ceso_mcp.backup.places import AnyPlace, S3Place, SftpPlace, place_of
+from ceso_mcp.config_lines import explain
 from ceso_mcp.errors import ConfigFault
 from ceso_mcp.home import expanded, under_home
 from ceso_mcp.secrets import SecretRef
@@ -256,37 +256,7 @@ def load_config() -> Config:
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        raise ConfigFault(_explain(path, text, error), code="config_invalid") from None
-
-
-def _explain(path: Path, text: str, error: ValidationError) -> str:
-    lines = []
-    for problem in error.errors(include_url=False, include_input=False):
-        where = ".".join(str(part) for part in problem["loc"])
-        line = _line_of(text, [str(part) for part in problem["loc"]])
-        lines.append(
-            f"{path}:{line}: {where}: {problem['msg']}" if line else f"{path}: {where}: {problem['msg']}"
-        )
-    return "; ".join(lines)
-
-
-def _line_of(text: str, location: list[str]) -> int | None:
-    """The line of the last key of `location` that stands in the file, counted from 1."""
-    section: str | None = None
-    best: int | None = None
-    for number, line in enumerate(text.splitlines(), 1):
-        head = re.match(r"\s*\[([^\]]+)\]", line)
-        if head:
-            section = head.group(1).strip()
-            if location and section == location[0]:
-                best = number
-        key = re.match(r"\s*([A-Za-z0-9_\"'.-]+)\s*=", line)
-        if not key:
-            continue
-        name = key.group(1).strip("\"'")
-        if (section is None and location[:1] == [name]) or location[:2] == [section, name]:
-            return number
-    return best
+        raise ConfigFault(explain(path, text, error), code="config_invalid") from None
 
 
 def lab_config(address: Any, directory: Path) -> Config:

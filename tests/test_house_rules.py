@@ -23,7 +23,7 @@ FLOORS = [
     {"recipes"},
     {"operations"},
     {"catalogue", "redact", "clock", "home", "host_keys", "audit_file", "secrets", "config"}
-    | {"state_database"},
+    | {"state_database", "config_lines"},
     {
         "ssh",
         "audit",
@@ -66,6 +66,7 @@ NEIGHBOURS = {
     ("text", "shell"): "both are words",
     ("config", "home"): "both know where files are",
     ("secrets", "home"): "a secret may be in a file of the home directory",
+    ("config", "config_lines"): "an error in a configuration names its line",
     ("config", "secrets"): "a configuration names secrets",
     ("__main__", "surfaces"): "the entry point opens a surface",
 }

@@ -11,7 +11,7 @@ from ceso_mcp.fact import Fact, Reading, Reply
 from ceso_mcp.guest.disk.look import look
 from ceso_mcp.guest.disk.pages import PAGE_BYTES, paged
 from ceso_mcp.guest.disk.ranges import Range, Unknown
-from ceso_mcp.guest.golden import Seen
+from ceso_mcp.guest.golden_seen import Seen
 from ceso_mcp.shell import Command, sh
 
 

@@ -11,7 +11,8 @@ from ceso_mcp.facts.guest_disk import GuestOnDisk
 from ceso_mcp.facts.inventory import Vm
 from ceso_mcp.facts.storage import Disk
 from ceso_mcp.guest.disk.ranges import Unknown
-from ceso_mcp.guest.golden import Finding, Seen, audit, os_release
+from ceso_mcp.guest.golden import Finding, audit
+from ceso_mcp.guest.golden_seen import Seen, os_release
 from ceso_mcp.recipes.reborn import refuse_uncopyable
 from ceso_mcp.recipes.templates import disks_of
 

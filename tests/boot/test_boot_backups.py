@@ -208,21 +208,26 @@ async def test_a_running_uefi_guest_with_nvme_disks_on_two_datastores_comes_back
         assert holds(nvram, MARK.encode("utf-16-le"))
         said("backed up cold and restored", since)
 
-        # In place: the old content under the same identity.
+        # In place: the old content under the same identity, each disk on the datastore where it was.
+        others = set(lab.volume(OTHER_STORE).glob("uefi01-*"))
         await house.do("restore_in_place", backup_id=hot, vm="uefi01")
-        assert [digest(flat) for flat in extents(lab, "uefi01")] == frozen
+        (elsewhere,) = set(lab.volume(OTHER_STORE).glob("uefi01-*")) - others
+        (far,) = elsewhere.glob("*-flat.vmdk")
+        restored = [*extents(lab, "uefi01"), far]
+        assert [digest(flat) for flat in restored] == frozen
         assert digest(outer) == now[2]
         guest.vmid = next(vm.vmid for vm in (await house.ask("list_vms")).vms if vm.name == "uefi01")
         guest.start()
         said("restored in place and up", since)
         assert guest.run("hostname") == "uefi01\n"
         assert counters(guest.door.root(READ_BACK)) == seen
-        # What was before has a disk elsewhere: ceso does not delete that, and so offers the way back only.
-        refused = await house.refusal("settle_restore", vm="uefi01", keep="restored")
-        assert "outside its folder" in str(refused)
         await house.do("power_vm", vm="uefi01", action="shutdown")
-        all_checked(extents(lab, "uefi01"), tmp_path, after_power_cut=True)
+        all_checked(restored, tmp_path, after_power_cut=True)
+        # The way back, and then what had been restored goes wholly: also its disk on the other datastore.
         await house.do("settle_restore", vm="uefi01", keep="before")
+        assert [digest(flat) for flat in flats] == now
+        await house.do("settle_restore", vm="uefi01", keep="restored")
+        assert not elsewhere.exists()
         assert [digest(flat) for flat in flats] == now
         said("settled", since)
     finally:

@@ -57,6 +57,42 @@ async def test_a_running_vm_is_backed_up_and_restores_byte_equal(house: House) -
 
 
 @pytest.mark.slow
+async def test_the_firmwares_settings_are_read_once_the_snapshot_is_there_and_the_vmx_names_its_own_disks(
+    house: House,
+) -> None:
+    await running(house)
+    preview = await house.preview("backup_vm", vm="web01")
+    whys = [step.why for step in preview.steps]
+    order = [
+        "the configuration",
+        "take a snapshot",
+        "see that the snapshot",
+        "the firmware's",
+        "copy",
+        "disk 0",
+    ]
+    places = [next(n for n, why in enumerate(whys) if words in why) for words in order]
+    assert places == sorted(places)
+    vmsn, nvram = "*.vmsn", house.lab.volume("datastore1") / "web01" / "web01.nvram"
+    step = next(step for step in preview.steps if "firmware" in step.why)
+    run = house.ceso.runner.run
+
+    async def written_just_before(line: str, **more: Any) -> Any:
+        if line == step.command:
+            assert list(nvram.parent.glob(vmsn))
+            nvram.write_bytes(b"what the guest set after the preview")
+        return await run(line, **more)
+
+    house.ceso.runner.run = written_just_before  # type: ignore[method-assign]
+    job = await house.confirm(preview.confirm_token)
+    assert job.state == "done", job.error
+    assert job.result is not None
+    await house.do("restore_vm", backup_id=job.result["backup_id"], name="again", datastore="datastore1")
+    folder = nvram.parent.with_name("again")
+    assert (folder / "again.nvram").read_bytes() == b"what the guest set after the preview"
+
+
+@pytest.mark.slow
 async def test_what_is_written_after_the_snapshot_is_not_in_the_backup(house: House) -> None:
     await running(house)
     content = disk(house, "web01")
@@ -122,6 +158,10 @@ async def test_with_a_restart_the_file_systems_are_at_rest(house: House) -> None
     order = [n for word in words for n, line in enumerate(lines) if word in line]
     assert order == sorted(order)
     assert len(order) == 3
+    whys = [step.why for step in preview.steps]
+    down, up = whys.index("wait until it is off"), whys.index("power it on again")
+    for why in ("read the configuration, without user data and vendor data", "read the firmware's settings"):
+        assert down < whys.index(why) < up
     job = await house.confirm(preview.confirm_token)
     assert job.state == "done", job.error
     assert job.result is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ceso_mcp.guest.disk.layout import guest_tree
 from ceso_mcp.guest.disk.ranges import Asking, Unknown, settled, together
 from ceso_mcp.guest.disk.tree import Tree
-from ceso_mcp.guest.golden import FILES, FOLDERS, PLACES, READ_WITHIN, Seen
+from ceso_mcp.guest.golden_seen import FILES, FOLDERS, PLACES, READ_WITHIN, Seen
 
 _MAX_WITHIN = 64
 _MAX_BYTES = 1 << 20

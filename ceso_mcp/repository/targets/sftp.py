@@ -177,14 +177,7 @@ class SftpTarget:
             except asyncssh.SFTPNoSuchFile:
                 await self._require_root(sftp)
                 return
-            # A backup's folder goes with its last object; other folders are full or soon again.
-            parent = path.rpartition("/")[0]
-            while len(parent) > len(self._root) and parent.rpartition("/")[0] != self._root.rstrip("/"):
-                try:
-                    await sftp.rmdir(parent)
-                except (asyncssh.SFTPFailure, asyncssh.SFTPPermissionDenied, asyncssh.SFTPNoSuchFile):
-                    break
-                parent = parent.rpartition("/")[0]
+            await steps.remove_empty_folders(sftp, self._root, path)
 
         self._call(name, work)
 
@@ -251,20 +244,7 @@ class SftpTarget:
         yield from (entry for entry in found if entry.name not in fresh)
 
     def free_bytes(self) -> int | None:
-        async def work(sftp: asyncssh.SFTPClient) -> int | None:
-            there = await steps.is_folder(sftp, self._root)
-            place = (
-                self._root
-                if there
-                else self._root.rpartition("/")[0] or ("/" if self._root[0] == "/" else ".")
-            )
-            try:
-                found = await sftp.statvfs(place)
-            except asyncssh.SFTPOpUnsupported:
-                return None
-            return found.bavail * found.frsize
-
-        return self._call("free space", work)
+        return self._call("free space", lambda sftp: steps.free_bytes(sftp, self._root))
 
     # -- inside --------------------------------------------------------------------------------
 

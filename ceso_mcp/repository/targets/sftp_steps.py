@@ -149,3 +149,28 @@ async def require_no_vm(sftp: asyncssh.SFTPClient, root: str, volume: str, title
                         hint="give a folder of its own on the datastore",
                     )
         folder = folder.rpartition("/")[0]
+
+
+async def remove_empty_folders(sftp: asyncssh.SFTPClient, root: str, path: str) -> None:
+    """Remove the folders of what was at `path` that are empty now, but for those right below `root`.
+
+    A backup's folder goes with its last object; other folders are full or soon again.
+    """
+    parent = path.rpartition("/")[0]
+    while len(parent) > len(root) and parent.rpartition("/")[0] != root.rstrip("/"):
+        try:
+            await sftp.rmdir(parent)
+        except (asyncssh.SFTPFailure, asyncssh.SFTPPermissionDenied, asyncssh.SFTPNoSuchFile):
+            break
+        parent = parent.rpartition("/")[0]
+
+
+async def free_bytes(sftp: asyncssh.SFTPClient, root: str) -> int | None:
+    """What is free where `root` is, or will be; None if the server cannot tell."""
+    there = await is_folder(sftp, root)
+    place = root if there else root.rpartition("/")[0] or ("/" if root[0] == "/" else ".")
+    try:
+        found = await sftp.statvfs(place)
+    except asyncssh.SFTPOpUnsupported:
+        return None
+    return found.bavail * found.frsize

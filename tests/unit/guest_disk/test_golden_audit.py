@@ -12,7 +12,8 @@ import pytest
 from disk_images import CLEAN, MIB, MKE2FS, drive, ext4, put
 
 from ceso_mcp.guest.disk.look import look
-from ceso_mcp.guest.golden import Finding, Seen, audit, os_release
+from ceso_mcp.guest.golden import Finding, audit
+from ceso_mcp.guest.golden_seen import Seen, os_release
 from ceso_mcp.lab import guest_system
 
 pytestmark = pytest.mark.skipif(MKE2FS is None, reason="needs e2fsprogs")
