@@ -194,17 +194,20 @@ async def delete_folder(facts: Facts, kept: Kept) -> tuple[list[Step], list[Data
         )
     ]
     if not strangers:
-        steps.append(
-            Step(
-                "remove its folder",
-                sh("rmdir", kept.folder),
-                judge=removed,
-                recheck=Recheck(sh("ls", "-d", kept.folder), is_gone),
-                repeatable=True,
-                completes=True,
-            )
-        )
+        steps.append(remove_folder(kept.folder))
     return steps, files, strangers
+
+
+def remove_folder(folder: DatastorePath) -> Step:
+    """Remove the folder kept aside, which is empty."""
+    return Step(
+        "remove its folder",
+        sh("rmdir", folder),
+        judge=removed,
+        recheck=Recheck(sh("ls", "-d", folder), is_gone),
+        repeatable=True,
+        completes=True,
+    )
 
 
 def disk_deleted(reply: Reply, captures: Captures) -> None:

@@ -10,7 +10,7 @@ from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.fact import Facts
-from ceso_mcp.facts.aside import KeptAside, VmxAt
+from ceso_mcp.facts.aside import FolderEntries, KeptAside, VmxAt
 from ceso_mcp.facts.inventory import HostVms, Inventory, Vm
 from ceso_mcp.fields import ExistingVm
 from ceso_mcp.operation import Change
@@ -22,6 +22,7 @@ from ceso_mcp.recipes.clearing import (
     files_of,
     missing_elsewhere,
     refuse_used,
+    remove_folder,
     what_is_kept,
 )
 from ceso_mcp.recipes.judging import vim_cmd_worked
@@ -64,6 +65,8 @@ class SettleRestore(Change):
         (aside,) = found
         other = aside.joined(vm.path.name)
         vmx = await facts.read(VmxAt(other))
+        if vmx is None and self.keep == "restored" and not await facts.read(FolderEntries(aside)):
+            return _only_the_folder(vm, aside)
         if vmx is None:
             raise Refused(f"{aside} holds no {vm.path.name}", code="vmx_unreadable")
         if self.keep == "restored":
@@ -127,6 +130,23 @@ class SettleRestore(Change):
             before_after=((f"VM {vm.name}", "as restored", "as before"),),
             outcome={"vm": vm.name, "vmid": VMID, "kept": "before", "kept_aside": str(kept)},
         )
+
+
+def _only_the_folder(vm: Vm, aside: DatastorePath) -> Plan:
+    """What a settling left that was cut off before its last step."""
+    return Plan(
+        title=f"remove the empty folder of what VM {vm.name} was before its restore",
+        steps=(remove_folder(aside),),
+        touches=(f"folder {aside}",),
+        before_after=((str(aside), "empty", "gone"),),
+        outcome={
+            "vm": vm.name,
+            "kept": "restored",
+            "deleted": str(aside),
+            "deleted_elsewhere": (),
+            "disks_kept": (),
+        },
+    )
 
 
 def _destroy(vmx: DatastorePath) -> list[Step]:
