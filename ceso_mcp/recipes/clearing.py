@@ -1,4 +1,4 @@
-"""Steps that delete what a restore in place has kept aside, when some of its disks lie elsewhere.
+"""Steps that delete what a .vmx names, when some of its disks lie outside its folder.
 
 `vmsvc/destroy` deletes whatever the .vmx names, and what it does about a disk that is gone already no
 source tells. So each link elsewhere is deleted by itself, children first, after it is known that no other
@@ -35,7 +35,8 @@ _AGAIN = "ask for the same again: it goes on with what is left"
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is kept aside of `vm`: its folder, its .vmx, and its links of disks elsewhere, children first.
+    """What goes: a folder, its .vmx, and its links of disks elsewhere, children first. `vm` is the VM that
+    it is or was.
 
     `whole` says that it never named a disk elsewhere: not even one that is gone already.
     """
@@ -60,7 +61,14 @@ async def what_is_kept(facts: Facts, vm: Vm, vmx: DatastorePath, inventory: Host
             code="aside_registered",
             hint="unregister it first, or delete that VM (delete_vm)",
         )
-    usage = await facts.read(DiskUsers((*registered, vmx)))
+    return await what_it_needs(facts, vm, vmx, registered)
+
+
+async def what_it_needs(
+    facts: Facts, vm: Vm, vmx: DatastorePath, registered: Sequence[DatastorePath]
+) -> tuple[Kept, Usage]:
+    """What `vmx` needs, and who uses disks on the host. Raises Refused `disk_unreadable`."""
+    usage = await facts.read(DiskUsers(tuple(dict.fromkeys((*registered, vmx)))))
     mine = usage.of(vmx)
     if mine.problem:
         raise Refused(f"what {vmx} needs is not known: {mine.problem}", code="disk_unreadable")
@@ -85,7 +93,7 @@ def refuse_used(kept: Kept, usage: Usage, inventory: HostVms, *, elsewhere: bool
             )
         if shared := sorted(user.links & goes):
             raise Refused(
-                f"{user.vmx} uses the disk {shared[0]} of what is kept aside",
+                f"{user.vmx} uses the disk {shared[0]}, which would be deleted",
                 code="disk_shared",
                 hint=f"detach it there first{_or_keep(kept, elsewhere)}",
             )
@@ -177,14 +185,14 @@ async def delete_elsewhere(facts: Facts, kept: Kept, usage: Usage) -> list[Step]
 
 
 async def delete_folder(facts: Facts, kept: Kept) -> tuple[list[Step], list[DatastorePath], list[str]]:
-    """Delete the folder kept aside: the steps, the files that go, and the names that are no VM's and stay."""
+    """Delete the folder: the steps, the files that go, and the names that are no VM's and stay."""
     names = await facts.read(FolderEntries(kept.folder))
     strangers = [name for name in names if not _OF_A_VM.fullmatch(name)]
     files = [kept.folder.joined(name) for name in names if name not in strangers]
     files.sort(key=lambda path: path == kept.vmx)  # the .vmx, which names the rest, goes last
     steps = [
         Step(
-            "delete the files of what is kept aside",
+            "delete the files of the folder",
             sh("rm", "-f", *files),
             recheck=Recheck(sh("ls", "-d", kept.vmx), is_gone),
             destroys=True,
@@ -199,7 +207,7 @@ async def delete_folder(facts: Facts, kept: Kept) -> tuple[list[Step], list[Data
 
 
 def remove_folder(folder: DatastorePath) -> Step:
-    """Remove the folder kept aside, which is empty."""
+    """Remove a folder that is empty."""
     return Step(
         "remove its folder",
         sh("rmdir", folder),

@@ -27,6 +27,15 @@ def swap(vm: Vm, incoming: DatastorePath, aside: DatastorePath) -> list[Step]:
     The VM has to be off. What comes is registered by whoever asked for it; everything is taken back.
     """
     return [
+        *take_off(vm),
+        _move(vm.folder, aside, "put its folder aside"),
+        _move(incoming, vm.folder, "put the other folder in its place"),
+    ]
+
+
+def take_off(vm: Vm) -> list[Step]:
+    """Take a VM that is off from the inventory; taken back by registering it again."""
+    return [
         see_it_is_off(vm),
         Step(
             "take the VM off the inventory",
@@ -35,8 +44,6 @@ def swap(vm: Vm, incoming: DatastorePath, aside: DatastorePath) -> list[Step]:
             recheck=Recheck(sh("vim-cmd", "vmsvc/get.summary", vm.path), not_registered),
             undo=Undo((sh("vim-cmd", "solo/registervm", vm.path),), done=registered_again),
         ),
-        _move(vm.folder, aside, "put its folder aside"),
-        _move(incoming, vm.folder, "put the other folder in its place"),
     ]
 
 

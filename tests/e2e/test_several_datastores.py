@@ -226,8 +226,31 @@ async def test_a_new_vm_has_its_disks_where_they_were_asked_for(house: House) ->
     full = await house.refusal("restore_vm", **{**new, "name": "third"}, disk_datastores={NODE: OTHER})
     house.lab.unfill(OTHER)
     assert (full.code, OTHER in full.message) == ("datastore_full", True)
-    assert (await house.refusal("delete_vm", vm="again")).code == "disk_outside_folder"
     await house.do("power_vm", vm="again", action="on")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["delete", "keep"])
+async def test_a_vm_with_a_disk_elsewhere_is_deleted_as_asked(house: House, what: str) -> None:
+    untouched = at_rest(house)
+    await vm_on_two_datastores(house)
+    disk = second(house)
+    await ran(house, f"vim-cmd vmsvc/snapshot.create {await vmid(house)} one '' 0 0")
+    refusal = await house.refusal("delete_vm", vm="web01")
+    assert (refusal.code, "disks_elsewhere" in refusal.hint) == ("disk_outside_folder", True)
+    preview = await house.preview("delete_vm", vm="web01", disks_elsewhere=what)
+    assert preview.destructive
+    if what == "delete":  # cut off in between, it is registered again and the same goes on
+        house.lab.add_fault(Fault(match="^vmkfstools -U .*web01_1.vmdk", **EFFECTS["fails"]))
+        assert (await house.confirm(preview.confirm_token)).state == "failed"
+        house.lab.clear_faults()
+        preview = await house.preview("delete_vm", vm="web01", disks_elsewhere=what)
+    assert (await house.confirm(preview.confirm_token)).state == "done"
+    assert "web01" not in {vm.name for vm in (await house.ask("list_vms")).vms}
+    assert disk.exists() == (what == "keep")
+    if what == "delete":
+        assert at_rest(house)["files"] == untouched["files"]
+    assert not first(house).parent.exists()
 
 
 @pytest.mark.slow

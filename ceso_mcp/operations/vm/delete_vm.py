@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from ceso_mcp.errors import Refused, StepFailed
 from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.fact import Facts, Reply
+from ceso_mcp.facts.disk_users import Usage
 from ceso_mcp.facts.inventory import HostVms, Inventory, Vm
 from ceso_mcp.facts.storage import DiskAt
 from ceso_mcp.fields import ExistingVm
 from ceso_mcp.operation import Change
 from ceso_mcp.plan import Capture, Captures, Judge, Plan, Recheck, Step
+from ceso_mcp.recipes.clearing import (
+    Kept,
+    delete_elsewhere,
+    delete_folder,
+    files_of,
+    refuse_used,
+    what_it_needs,
+)
 from ceso_mcp.recipes.judging import vim_cmd_worked
 from ceso_mcp.recipes.letting_go import let_go
 from ceso_mcp.recipes.place import is_gone
+from ceso_mcp.recipes.swapping import take_off
 from ceso_mcp.recipes.templates import is_marked
 from ceso_mcp.shell import Captured, sh
 
@@ -25,7 +35,9 @@ class DeleteVm(Change):
     """Delete a VM: its registration, its disks, its folder. Cannot be undone; back it up first.
 
     Refused while the VM is on or suspended, when one of its disks lies outside its folder, or when
-    another VM uses one of its disks: the host deletes whatever the VM names. Addresses that it has from
+    another VM uses one of its disks: the host deletes whatever the VM names. `disks_elsewhere` says what
+    becomes of disks outside; they are deleted file by file, and only if no .vmx on the host needs
+    them. Addresses that it has from
     a pool are released, and the DNS records that ceso made for it are removed.
     """
 
@@ -34,6 +46,9 @@ class DeleteVm(Change):
     may_destroy: ClassVar[bool] = True
 
     vm: ExistingVm = Field(description="exact name of the VM")
+    disks_elsewhere: Literal["refuse", "delete", "keep"] = Field(
+        "refuse", description="what becomes of disks that lie outside its folder"
+    )
     keep_addresses: bool = Field(
         False, description="leave its addresses of pools held and its DNS records in place"
     )
@@ -47,6 +62,10 @@ class DeleteVm(Change):
                 code="vm_not_off",
                 hint="shut it down first (power_vm with action shutdown)",
             )
+        if self.disks_elsewhere != "refuse":
+            kept, usage = await what_it_needs(facts, vm, vm.path, [one.path for one in inventory.vms])
+            if not kept.whole:
+                return await self._file_by_file(facts, kept, usage, inventory)
         links, allocated = await self._links(facts, vm)
         _refuse_foreign(vm, links, inventory)
         freed = [] if self.keep_addresses else await let_go(facts, vm, inventory)
@@ -83,6 +102,39 @@ class DeleteVm(Change):
             },
         )
 
+    async def _file_by_file(self, facts: Facts, kept: Kept, usage: Usage, inventory: HostVms) -> Plan:
+        """Without the host's own deleting, which deletes whatever the VM names."""
+        vm, delete = kept.vm, self.disks_elsewhere == "delete"
+        refuse_used(kept, usage, inventory, elsewhere=delete)
+        for other in inventory.vms:
+            if other.vmid != vm.vmid and other.folder == vm.folder:
+                raise _shared_folder(other, vm)
+        freed = [] if self.keep_addresses else await let_go(facts, vm, inventory)
+        steps, files, strangers = await delete_folder(facts, kept)
+        if delete:
+            steps = [*await delete_elsewhere(facts, kept, usage), *steps]
+            files = [*files_of(kept.elsewhere, usage), *files]
+        stay = () if delete else kept.elsewhere
+        return Plan(
+            title=f"delete VM {vm.name}",
+            steps=(*freed, *take_off(vm), *steps),
+            touches=(f"VM {vm.name} ({vm.path})", *(f"file {path}" for path in files)),
+            warnings=(
+                "This cannot be undone.",
+                *_template_warning(vm),
+                *(f"The disk {path} stays; it is no VM's any more." for path in stay),
+                *(f"{vm.folder.joined(name)} is no file of a VM and stays." for name in strangers),
+            ),
+            before_after=((f"VM {vm.name}", "registered, off", "gone"),),
+            outcome={
+                "vm": vm.name,
+                "deleted": True,
+                "left_in_folder": ", ".join(strangers),
+                "deleted_elsewhere": tuple(str(link) for link in kept.elsewhere if delete),
+                "disks_kept": tuple(str(link) for link in stay),
+            },
+        )
+
     async def _links(self, facts: Facts, vm: Vm) -> tuple[list[DatastorePath], int]:
         found: list[DatastorePath] = []
         allocated = 0
@@ -100,17 +152,13 @@ def _refuse_foreign(vm: Vm, links: list[DatastorePath], inventory: HostVms) -> N
             f"the disk {outside[0]} of {vm.name!r} lies outside the VM's folder, and deleting the VM would "
             "delete it too",
             code="disk_outside_folder",
-            hint="detach that disk first",
+            hint="say with disks_elsewhere what becomes of it",
         )
     for other in inventory.vms:
         if other.vmid == vm.vmid:
             continue
         if other.folder == vm.folder:
-            raise Refused(
-                f"{other.name!r} lies in the same folder as {vm.name!r}",
-                code="folder_shared",
-                hint="move one",
-            )
+            raise _shared_folder(other, vm)
         if other.vmx is None:
             raise Refused(
                 f"the .vmx of {other.name!r} cannot be read, so it is not known whether it uses a disk of "
@@ -125,6 +173,12 @@ def _refuse_foreign(vm: Vm, links: list[DatastorePath], inventory: HostVms) -> N
                 code="disk_shared",
                 hint="detach it there first",
             )
+
+
+def _shared_folder(other: Vm, vm: Vm) -> Refused:
+    return Refused(
+        f"{other.name!r} lies in the same folder as {vm.name!r}", code="folder_shared", hint="move one"
+    )
 
 
 def _template_warning(vm: Vm) -> tuple[str, ...]:
