@@ -190,20 +190,34 @@ async def delete_folder(facts: Facts, kept: Kept) -> tuple[list[Step], list[Data
     strangers = [name for name in names if not _OF_A_VM.fullmatch(name)]
     files = [kept.folder.joined(name) for name in names if name not in strangers]
     files.sort(key=lambda path: path == kept.vmx)  # the .vmx, which names the rest, goes last
+    remove = sh("rm", "-f", *files)
     steps = [
         Step(
-            "delete the files of the folder",
-            sh("rm", "-f", *files),
+            "delete the files of the folder" + ("" if strangers else ", and the folder"),
+            remove if strangers else remove.then(sh("rmdir", kept.folder)),
             recheck=Recheck(sh("ls", "-d", kept.vmx), is_gone),
             destroys=True,
-            repeatable=True,
-            completes=bool(strangers),
+            completes=True,
             timeout_s=600,
         )
     ]
     if not strangers:
-        steps.append(remove_folder(kept.folder))
+        steps.append(
+            Step(
+                "see that the folder is gone",
+                sh("ls", "-d", kept.folder),
+                judge=folder_gone,
+                reads_only=True,
+                keep_on_failure=True,
+            )
+        )
     return steps, files, strangers
+
+
+def folder_gone(reply: Reply, captures: Captures) -> None:
+    """Judge of `ls -d`: there is no such folder."""
+    if is_gone(reply) is None:
+        raise StepFailed("the folder is still there", code="not_deleted", hint="look at what is in it")
 
 
 def remove_folder(folder: DatastorePath) -> Step:

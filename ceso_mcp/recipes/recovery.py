@@ -51,7 +51,7 @@ async def settle(facts: Facts, run: JournaledRun) -> Settlement:
     """Ask the host what is true of `run`, and plan the way back where it stopped half-way."""
     steps = [await _look(facts, run, step) for step in run.steps]
     parts = {part: _finding([step for step in steps if step.part == part]) for part in _parts(steps)}
-    back = _way_back(run, [step for step in steps if parts[step.part] == "to_undo"])
+    back = _way_back(run, [step for step in steps if parts[step.part] in ("to_undo", "cut_short")])
     back += _again([step for step in steps if parts[step.part] == "finished"])
     finding = _together(list(parts.values()))
     closing = Step(f"settle run {run.run}", here=CloseRun(run.run, finding))
@@ -81,9 +81,7 @@ def _finding(steps: list[JournaledStep]) -> Finding:
     changing = [step for step in steps if not step.reads_only and step.state not in ("failed", "undone")]
     if any(step.completes and step.state in ("begun", "unknown") for step in changing):
         return "to_undo" if any(step.undoable for step in steps) else "unknown"
-    if not any(step.undoable for step in steps) and any(
-        step.destroys and step.command_succeeded for step in changing
-    ):
+    if any(step.destroys and step.command_succeeded for step in changing):
         return "cut_short"
     if any(step.undoable and step.state != "undone" for step in steps) or changing:
         return "to_undo"

@@ -230,6 +230,34 @@ async def test_a_new_vm_has_its_disks_where_they_were_asked_for(house: House) ->
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("number", [2, 3, 4, 6])
+async def test_recover_after_a_half_done_deletion_says_so_and_it_goes_on(
+    house: House, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    untouched = at_rest(house)
+    await vm_on_two_datastores(house)
+    preview = await house.preview("delete_vm", vm="web01", disks_elsewhere="delete")
+    words = [
+        "is off",
+        "off the inventory",
+        "delete the disk",
+        "empty folder",
+        "files of the folder",
+        "its folder",
+    ]
+    assert [word in step.why for word, step in zip(words, preview.steps, strict=True)] == [True] * 6
+    job = await die(house, preview.confirm_token, number, "after", monkeypatch)
+    await recover(house)
+    vms = {vm.name for vm in (await house.ask("list_vms")).vms}
+    assert ("web01" in vms) == (number < 5)
+    if number in (3, 4):
+        assert "cut off while it deleted" in (house.ceso.jobs.get(job).error or {})["changed"]
+    if "web01" in vms:
+        await house.do("delete_vm", vm="web01", disks_elsewhere="delete")
+    assert at_rest(house)["files"] == untouched["files"]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["delete", "keep"])
 async def test_a_vm_with_a_disk_elsewhere_is_deleted_as_asked(house: House, what: str) -> None:
     untouched = at_rest(house)
