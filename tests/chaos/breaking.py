@@ -12,7 +12,7 @@ from e2e.conftest import KEY, TEMPLATE, House, at_rest, settled
 from e2e.dying import die, recover
 from e2e.test_failures import no_marks
 from e2e.test_main_job import SMALL
-from e2e.test_several_datastores import NODE, OTHER, vm_on_two_datastores
+from e2e.test_several_datastores import DATA, NODE, OTHER, vm_on_two_datastores
 
 from ceso_mcp.app import Ceso
 from ceso_mcp.errors import CesoError
@@ -41,6 +41,7 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "settle_restore restored": {"vm": "web01", "keep": "restored"},
     "settle_restore before": {"vm": "web01", "keep": "before"},
     "delete_vm": {"vm": "web01"},
+    "delete_vm on two datastores": {"vm": "web01", "disks_elsewhere": "delete"},
     "clone_vm from a pool": {"name": NEW, "source": SMALL, "pool": "lab"},
     "delete_vm from a pool": {"vm": "web01"},
     "power_vm on": {"vm": "web01", "action": "on"},
@@ -61,6 +62,7 @@ ON_TWO_DATASTORES = (
     "restore_in_place",
     "settle_restore restored",
     "settle_restore before",
+    "delete_vm on two datastores",
 )
 ON_TEMPLATES = ("prepare_template", "unmark_template")
 RESTARTS = ("backup_vm with restart", "readdress_vm with restart")
@@ -148,7 +150,7 @@ async def prepared(house: House, operation: str) -> dict[str, Any]:
         made = await vm_on_two_datastores(house)
         if operation.startswith("settle"):
             await house.do("restore_in_place", backup_id=made, vm="web01")
-        else:
+        elif not operation.startswith("delete"):
             arguments["backup_id"] = made
     elif operation not in copies:
         asked = {"name": "web01", "ssh_keys": [KEY], "power_on": False, "unprepared": True, **pool}
@@ -262,7 +264,7 @@ async def not_settled(house: House, job: Job) -> list[str]:
             found.append(f"asked for again it is {again.state}: {again.error}")
     if list(house.lab.volume("datastore1").glob("web01.*")):
         found.append("what was before is left")
-    if (house.lab.volume(OTHER) / "data of web01").exists():
+    if (house.lab.volume(OTHER) / DATA).exists():
         found.append("the former disk elsewhere is left")
     return found
 
@@ -297,6 +299,9 @@ async def violations(house: House, job: Job, before: Any, operation: str) -> lis
         found.append(f"the job is {job.state}, but the disk is not there or the host not as before")
     if operation == "settle_restore restored":
         found += await not_settled(house, job)
+    if operation == "delete_vm on two datastores" and "web01" not in vms:
+        if (house.lab.volume("datastore1") / "web01").exists() or (house.lab.volume(OTHER) / DATA).exists():
+            found.append("something of the deleted VM is left")
     if operation in ("restore_in_place", "settle_restore before") and (job.state == "done") == (
         after == before
     ):
