@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shutil
 from typing import Any
@@ -66,6 +67,7 @@ ON_TWO_DATASTORES = (
 )
 ON_TEMPLATES = ("prepare_template", "unmark_template")
 RESTARTS = ("backup_vm with restart", "readdress_vm with restart")
+REGISTER_AGAIN = ("restore_in_place", "settle_restore before", "delete_vm on two datastores")
 GUEST_RUNS = (*RESTARTS, "power_vm shutdown")
 MAKES_A_VM = ("create_vm", "clone_vm", "restore_vm", "restore_vm on two datastores", "clone_vm from a pool")
 FROM_A_POOL = ("clone_vm from a pool", "delete_vm from a pool")
@@ -109,8 +111,12 @@ class Tally:
 
 
 def as_it_is(house: House, operation: str) -> dict[str, Any]:
-    """The host as it is compared; a guest that was restarted has written to its own disk."""
+    """The host as it is compared; a guest that was restarted has written to its own disk, and a VM that was
+    registered again has another number."""
     found = at_rest(house)
+    if operation in REGISTER_AGAIN:
+        rows = found.pop("inventory").values()
+        found["inventory"] = sorted(json.dumps(row, sort_keys=True, default=str) for row in rows)
     if operation in RESTARTS:
         files = {
             name: what
@@ -300,8 +306,8 @@ async def violations(house: House, job: Job, before: Any, operation: str) -> lis
     if operation == "settle_restore restored":
         found += await not_settled(house, job)
     if operation == "delete_vm on two datastores" and "web01" not in vms:
-        if (house.lab.volume("datastore1") / "web01").exists() or (house.lab.volume(OTHER) / DATA).exists():
-            found.append("something of the deleted VM is left")
+        folders = (house.lab.volume("datastore1") / "web01", house.lab.volume(OTHER) / DATA)
+        found += [f"{folder.name} of the deleted VM is left" for folder in folders if folder.exists()]
     if operation in ("restore_in_place", "settle_restore before") and (job.state == "done") == (
         after == before
     ):
