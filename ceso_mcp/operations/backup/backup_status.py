@@ -136,7 +136,8 @@ class BackupStatus(Query):
     ) -> Iterator[Problem]:
         for backup in group.backups:
             if backup.state == "damaged":
-                yield "critical", f"{backup.id} is damaged"
+                why = "is damaged" if backup.accepted else f"is refused: {backup.signature.words()}"
+                yield "critical", f"{backup.id} {why}"
         drill = group.last_drill()
         if drill is not None and drill.state == "failed":
             yield "critical", f"its last restore drill failed: {drill.why}"
