@@ -150,6 +150,7 @@ class BackupVm(Change):
                 "vm": vm.name,
                 "backup_id": backup_id,
                 "repository": state.path,
+                "signed_by": signer or None,
                 "consistency": commit.consistency,
                 "complete": not missing,
                 "not_included": tuple(f"{what}: {why}" for what, why in missing),
