@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from .conftest import House
 from .test_main_job import SMALL, contents
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+HouseWith = Callable[..., House]
 NOBODY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ2nqvjQ4S0sF0VYVwWw0jvVd9Cl8u1yq2fQxJ0b7m5c"
 
 
@@ -31,10 +33,19 @@ def fingerprint(key: Path) -> str:
     return shown.stdout.split()[1]
 
 
-def house_with(house: House, name: str, **backup: Any) -> House:
-    """Another ceso on the same lab and the same repository."""
-    section = BackupSection(repository=house.folder / "backups", **backup)
-    return House(house.lab, house.folder / f"of {name}", backup=section)
+@pytest.fixture
+async def house_with(house: House) -> AsyncIterator[Callable[..., House]]:
+    """Makes further cesos on the same lab and the same repository."""
+    made: list[House] = []
+
+    def another(name: str, **backup: Any) -> House:
+        section = BackupSection(repository=house.folder / "backups", **backup)
+        made.append(House(house.lab, house.folder / f"of {name}", backup=section))
+        return made[-1]
+
+    yield another
+    for one in made:
+        await one.ceso.close()
 
 
 def object_of(house: House, backup: str, name: str = "manifest.json") -> Path:
@@ -65,9 +76,11 @@ async def row(house: House, backup: str) -> Any:
     return next(b for b in (await house.ask("list_backups")).backups if b.backup_id == backup)
 
 
-async def test_a_signed_backup_is_listed_and_a_forged_one_refused(house: House) -> None:
+async def test_a_signed_backup_is_listed_and_a_forged_one_refused(
+    house: House, house_with: HouseWith
+) -> None:
     key = new_key(house)
-    mine = house_with(house, "mine", sign_key=SecretRef(file=key))
+    mine = house_with("mine", sign_key=SecretRef(file=key))
     backup = (await mine.do("backup_vm", vm=SMALL))["backup_id"]
     listed = await row(mine, backup)
     assert (listed.signature, listed.signer, listed.damaged) == ("signed", fingerprint(key), False)
@@ -77,9 +90,9 @@ async def test_a_signed_backup_is_listed_and_a_forged_one_refused(house: House) 
 
 
 @pytest.mark.slow
-async def test_signed_listed_verified_and_forged_refused(house: House) -> None:
+async def test_signed_listed_verified_and_forged_refused(house: House, house_with: HouseWith) -> None:
     key = new_key(house)
-    mine = house_with(house, "mine", sign_key=SecretRef(file=key), require_signature=True)
+    mine = house_with("mine", sign_key=SecretRef(file=key), require_signature=True)
     preview = await mine.preview("backup_vm", vm=SMALL)
     assert any(f"signed by {fingerprint(key)}" in str(step) for step in preview.steps)
     job = await mine.confirm(preview.confirm_token)
@@ -92,17 +105,17 @@ async def test_signed_listed_verified_and_forged_refused(house: House) -> None:
     assert not [w for w in (await mine.preview("extract_disk", backup_id=backup)).warnings if "sign" in w]
 
     # Who knows no signers sees the key and is told that it was held against nothing.
-    plain = house_with(house, "plain")
+    plain = house_with("plain")
     assert (await row(plain, backup)).signature == "unchecked"
     said = (await plain.preview("extract_disk", backup_id=backup)).warnings
     assert said == [f"The backup is signed by {fingerprint(key)}, not checked: no signers are configured."]
 
     # Who knows other signers is warned, and refuses if that is asked for.
-    other = house_with(house, "other", trusted_signers=(NOBODY,))
+    other = house_with("other", trusted_signers=(NOBODY,))
     assert (await row(other, backup)).signature == "unknown_signer"
     words = f"signed by {fingerprint(key)}, who is none of the configured signers"
     assert (await other.preview("extract_disk", backup_id=backup)).warnings == [f"The backup is {words}."]
-    strict = house_with(house, "strict", trusted_signers=(NOBODY,), require_signature=True)
+    strict = house_with("strict", trusted_signers=(NOBODY,), require_signature=True)
     why = f"backup {backup} is refused, because require_signature is set: it is {words}"
     assert await refusals(strict, backup) == {("unknown_signer", why)}
     assert (await strict.ask("verify_backup", backup_id=backup)).damage == [why]
@@ -139,16 +152,18 @@ async def test_signed_listed_verified_and_forged_refused(house: House) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("key", ["absent", "no key"])
-async def test_a_key_that_cannot_be_used_stops_a_backup_and_no_restore(house: House, key: str) -> None:
+async def test_a_key_that_cannot_be_used_stops_a_backup_and_no_restore(
+    house: House, house_with: HouseWith, key: str
+) -> None:
     signer = new_key(house)
     public = signer.with_suffix(".pub").read_text()
-    mine = house_with(house, "mine", sign_key=SecretRef(file=signer), trusted_signers=(public,))
+    mine = house_with("mine", sign_key=SecretRef(file=signer), trusted_signers=(public,))
     backup = (await mine.do("backup_vm", vm=SMALL))["backup_id"]
     if key == "absent":
         signer.unlink()
     else:
         signer.write_text("no key\n")
-    later = house_with(house, "later", sign_key=SecretRef(file=signer), trusted_signers=(public,))
+    later = house_with("later", sign_key=SecretRef(file=signer), trusted_signers=(public,))
     before = house.lab.fingerprint()
     refused = await later.refusal("backup_vm", vm=SMALL)
     assert refused.code == ("secret_missing" if key == "absent" else "sign_key_unusable")
@@ -158,9 +173,9 @@ async def test_a_key_that_cannot_be_used_stops_a_backup_and_no_restore(house: Ho
 
 
 @pytest.mark.slow
-async def test_what_is_forged_after_the_preview_is_not_restored(house: House) -> None:
+async def test_what_is_forged_after_the_preview_is_not_restored(house: House, house_with: HouseWith) -> None:
     key = new_key(house)
-    mine = house_with(house, "mine", sign_key=SecretRef(file=key))
+    mine = house_with("mine", sign_key=SecretRef(file=key))
     backup = (await mine.do("backup_vm", vm=SMALL))["backup_id"]
     before = house.lab.fingerprint()
     preview = await mine.preview("restore_vm", backup_id=backup, name="again", datastore="datastore1")
@@ -171,14 +186,14 @@ async def test_what_is_forged_after_the_preview_is_not_restored(house: House) ->
 
 
 @pytest.mark.slow
-async def test_a_new_key_and_old_backups(house: House) -> None:
+async def test_a_new_key_and_old_backups(house: House, house_with: HouseWith) -> None:
     """The old key stays trusted by its public half; what it signed restores, and is leaned on."""
     old, new = new_key(house, "old"), new_key(house, "new")
-    first_house = house_with(house, "first", sign_key=SecretRef(file=old), require_signature=True)
+    first_house = house_with("first", sign_key=SecretRef(file=old), require_signature=True)
     first = (await first_house.do("backup_vm", vm=SMALL))["backup_id"]
     public = old.with_suffix(".pub").read_text()
     later = house_with(
-        house, "later", sign_key=SecretRef(file=new), trusted_signers=(public,), require_signature=True
+        "later", sign_key=SecretRef(file=new), trusted_signers=(public,), require_signature=True
     )
     second = await later.do("backup_vm", vm=SMALL)
     assert second["compared_with"] == first
@@ -189,7 +204,7 @@ async def test_a_new_key_and_old_backups(house: House) -> None:
         await later.do("restore_vm", backup_id=backup, name=name, datastore="datastore1")
         assert contents(house.lab.volume("datastore1") / name / f"{name}-flat.vmdk") == contents(flat)
     # Without the old one in the list, what it signed is neither restored nor leaned on.
-    forgetful = house_with(house, "forgetful", sign_key=SecretRef(file=new), require_signature=True)
+    forgetful = house_with("forgetful", sign_key=SecretRef(file=new), require_signature=True)
     assert (await forgetful.refusal("extract_disk", backup_id=first)).code == "unknown_signer"
     shutil.rmtree(object_of(house, second["backup_id"], ""))
     preview = await forgetful.preview("backup_vm", vm=SMALL)
