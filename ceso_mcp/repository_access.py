@@ -63,6 +63,7 @@ class RepositoryAccess:
         self._opened: Any = None
         self._opened_key: Any = None
         self._signing: Any = None
+        self._trusted: Trust | None = None
         self._copies: dict[str, RepositoryAccess] = {}
 
     @property
@@ -169,11 +170,13 @@ class RepositoryAccess:
         """Whose signatures count. Restoring must not depend on the own private key: a signing key that
         cannot be used here adds nobody.
         """
-        named = Trust.of(self._backup.trusted_signers, required=self._backup.require_signature)
-        with contextlib.suppress(ConfigFault):
-            own = self.signing_key()
-            return named if own is None else replace(named, signers=(*named.signers, own.public))
-        return named
+        if self._trusted is None:
+            trust = Trust.of(self._backup.trusted_signers, required=self._backup.require_signature)
+            with contextlib.suppress(ConfigFault):
+                if (own := self.signing_key()) is not None:
+                    trust = replace(trust, signers=(*trust.signers, own.public))
+            self._trusted = trust
+        return self._trusted
 
     def _identities(self) -> list[str]:
         ref = self._backup.identity

@@ -115,6 +115,8 @@ async def test_signed_listed_verified_and_forged_refused(house: House, house_wit
     assert (await row(other, backup)).signature == "unknown_signer"
     words = f"signed by {fingerprint(key)}, who is none of the configured signers"
     assert (await other.preview("extract_disk", backup_id=backup)).warnings == [f"The backup is {words}."]
+    status = next(vm for vm in (await other.ask("backup_status")).vms if vm.vm == SMALL)
+    assert status.problems == [f"its last good backup is not one to trust: {words}"]
     strict = house_with("strict", trusted_signers=(NOBODY,), require_signature=True)
     why = f"backup {backup} is refused, because require_signature is set: it is {words}"
     assert await refusals(strict, backup) == {("unknown_signer", why)}
