@@ -77,13 +77,18 @@ async def row(house: House, backup: str) -> Any:
 
 
 async def test_a_signed_backup_is_listed_and_a_forged_one_refused(
-    house: House, house_with: HouseWith
+    house: House, house_with: HouseWith, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = new_key(house)
-    mine = house_with("mine", sign_key=SecretRef(file=key))
+    monkeypatch.setenv("SIGNING_KEY", key.read_text())
+    signer = fingerprint(key)
+    key.unlink()
+    mine = house_with("mine", sign_key=SecretRef(env="SIGNING_KEY"))
     backup = (await mine.do("backup_vm", vm=SMALL))["backup_id"]
     listed = await row(mine, backup)
-    assert (listed.signature, listed.signer, listed.damaged) == ("signed", fingerprint(key), False)
+    assert (listed.signature, listed.signer, listed.damaged) == ("signed", signer, False)
+    kept = [path for path in house.folder.rglob("*") if path.is_file()]
+    assert not [path for path in kept if b"PRIVATE KEY" in path.read_bytes()]
     forge(object_of(house, backup))
     assert (await mine.refusal("restore_disk", backup_id=backup, vm=SMALL)).code == "bad_signature"
     assert (await row(mine, backup)).signature == "bad"

@@ -43,7 +43,9 @@ def signed(key: Path, content: bytes = CONTENT, namespace: str = sshsig.NAMESPAC
     return done.stdout
 
 
-@pytest.mark.parametrize(("kind", "extra"), KINDS, ids=lambda value: "-".join(value) if value else "")
+@pytest.mark.parametrize(
+    ("kind", "extra"), KINDS, ids=lambda value: value if isinstance(value, str) else "".join(value)
+)
 def test_both_ways_with_ssh_keygen(tmp_path: Path, kind: str, extra: list[str]) -> None:
     path = new_key(tmp_path / "key", kind, tuple(extra))
     key = SigningKey.read(path.read_text())
