@@ -24,6 +24,8 @@ from ceso_mcp.backup.actions import (
     ParentFor,
     RemoveGarbage,
     RepositoryState,
+    SignatureWarningsOf,
+    SignerHere,
 )
 from ceso_mcp.backup.agents import resume_payload
 from ceso_mcp.backup.copies import CopyBackups, CopyOf
@@ -98,7 +100,13 @@ class RepositoryDesk:
                     return [], []
                 return self._access.open(private=False).list()
             case ManifestOf(backup_id):
-                return self._access.open(private=False).manifest(backup_id)
+                return self._access.open(private=False).restorable(backup_id)
+            case SignatureWarningsOf(backup_id):
+                repository = self._access.open(private=False)
+                return repository.trust.warnings(repository.manifest_and_signature(backup_id)[1])
+            case SignerHere():
+                key = self._access.signing_key()
+                return "" if key is None else key.public.fingerprint
             case FileOf(backup_id, name):
                 return self._access.open().reader(backup_id).file(name)
             case ParentFor(vm_id, disks):
@@ -128,8 +136,14 @@ class RepositoryDesk:
 
     def _perform(self, action: Here) -> Mapping[str, str]:
         match action:
-            case BeginBackup(backup_id=backup_id):
+            case BeginBackup(backup_id=backup_id, signer=signer):
+                key = self._access.signing_key()
+                if signer != ("" if key is None else key.public.fingerprint):
+                    raise RepositoryFault(
+                        "the signing key is another one than was shown", code="settings_differ"
+                    )
                 repository = self._access.init()
+                repository.sign_with = key
                 self._access.use_index_key(repository, make=True)
                 self._writer = repository.writer(backup_id)
                 return {}

@@ -10,7 +10,7 @@ from ceso_mcp.backup.actions import FileFrom
 from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.fact import Facts
-from ceso_mcp.facts.backups import BackupFile, Manifest
+from ceso_mcp.facts.backups import BackupFile, Manifest, SignatureWarnings
 from ceso_mcp.facts.inventory import Inventory
 from ceso_mcp.facts.network import Portgroups
 from ceso_mcp.facts.storage import HasProgram
@@ -110,6 +110,7 @@ class RestoreVm(GuestFields, ProofFields, Change):
             steps=tuple(steps),
             touches=(f"VM {self.name} (new)", f"folder {place.folder} (new)"),
             warnings=(
+                *await facts.read(SignatureWarnings(self.backup_id)),
                 *identity.warnings,
                 *notes,
                 *given.warnings,
