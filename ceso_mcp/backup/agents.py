@@ -1,5 +1,7 @@
 """The programs that run on the host, in the Python that ESXi brings, to read and write disks.
 
+A host without one is dealt with by `dd`.
+
 They travel on standard input and leave no file. The command line is
 
     python3 -c 'import sys;i=sys.stdin.buffer;exec(i.read(int(i.readline())))' MODE PATH ARGS…
@@ -15,12 +17,12 @@ with standard input `LENGTH\\n`, the program (`agent_stdin`), then the mode's pa
 
 PATH is a flat extent, sizes are in bytes. All refuse a file that is not exactly CAPACITY bytes
 long, and end with a non-zero status and one line on standard error when anything is wrong; compare
-ends with status 3 when blocks differ (`answers` reads what they say). Every 64 MiB of the disk, read sends a frame of its position and
-compare prints a line `at OFFSET` before the JSON. Digests are taken from standard input in step with
-the disk, never all at once; `changed` sends a block if its digest is another than the given one,
-and a frame of zeros if the block is zero now and was not. `holes` believes the file system about
-where nothing was ever written; `all` reads everything. `write` only overwrites inside an existing
-file, and syncs.
+ends with status 3 when blocks differ (`answers` reads what they say). Every 64 MiB of the disk, read
+sends a frame of its position and compare prints a line `at OFFSET` before the JSON. Digests are
+taken from standard input in step with the disk, never all at once; `changed` sends a block if its
+digest is another than the given one, and a frame of zeros if the block is zero now and was not.
+`holes` believes the file system about where nothing was ever written; `all` reads everything. `write`
+only overwrites inside an existing file, and syncs.
 
 A connection cut while the program itself was arriving can leave a prefix of it, which defines
 things and does nothing, with status 0: the end frame or the JSON line is the proof, the status

@@ -23,8 +23,8 @@ class WriteResult:
 
 @dataclass(frozen=True, slots=True)
 class CompareResult:
-    """What a comparison of a disk with a backup found; `first` are the offsets in bytes of the first unlike blocks,
-    at most `MOST_OFFSETS`."""
+    """What a comparison of a disk with a backup found; `first` are the offsets in bytes of the first
+    unlike blocks, at most `MOST_OFFSETS`."""
 
     blocks: int
     different: int

@@ -1,7 +1,7 @@
 """The host's side where there is no python3: disks read and written by `dd` in a line for its shell.
 
-    sh -c READ ceso FLAT                  standard input: `resume_payload`; output: the disk from there on
-    sh -c WRITE ceso FLAT CAPACITY        standard input: `dd_frames`; output: one JSON line, as `agents` has it
+    sh -c READ ceso FLAT              standard input: `resume_payload`; output: the disk from there on
+    sh -c WRITE ceso FLAT CAPACITY    standard input: `dd_frames`; output: the JSON line of `agents`' writer
 
 READ sends everything, zeros too; `raw_stream` makes of it what the agent would have sent. Its proof is the
 number of bytes that came.
@@ -34,7 +34,10 @@ _LARGEST_UNIT_BYTES = 1 << 20
 _LARGEST_BODY_BYTES = 8 << 20
 _LEAST_UNIT_BYTES = 64 << 10
 
-_READ = f'read -r at && exec dd if="$1" bs={READ_UNIT_BYTES} skip=$(((at + {READ_UNIT_BYTES - 1}) / {READ_UNIT_BYTES}))'
+_READ = (
+    f'read -r at && exec dd if="$1" bs={READ_UNIT_BYTES} '
+    f"skip=$(((at + {READ_UNIT_BYTES - 1}) / {READ_UNIT_BYTES}))"
+)
 
 _WRITE = "; ".join(
     (

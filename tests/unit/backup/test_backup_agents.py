@@ -132,7 +132,9 @@ def test_what_was_read_can_be_written_and_compared(flat: Path, tmp_path: Path) -
     sums = sums_of(flat.read_bytes())
     same = run("compare", copy, ODD, BLOCK, payload=agents.compare_payload(sums))
     assert same.returncode == 0
-    assert answers.parse_compare_result(same.stdout.decode()) == answers.CompareResult(-(-ODD // BLOCK), 0, ())
+    assert answers.parse_compare_result(same.stdout.decode()) == answers.CompareResult(
+        -(-ODD // BLOCK), 0, ()
+    )
 
 
 def test_comparing_finds_every_block_that_differs(flat: Path) -> None:
