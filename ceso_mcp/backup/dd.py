@@ -25,7 +25,6 @@ from collections.abc import Iterable, Iterator
 from ceso_mcp.backup.answers import WriteResult, parse_write_result
 from ceso_mcp.backup.wire import END, HEAD
 from ceso_mcp.errors import Unreadable
-from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.shell import Command, Word, sh
 
 READ_UNIT_BYTES = 1 << 20
@@ -60,23 +59,19 @@ _PIECES = (
 )
 
 
-def read_line(flat: DatastorePath) -> Command:
+def read_line(flat: Word) -> Command:
     """Send the whole file, or what is left of it."""
     return sh("sh", "-c", _READ, "ceso", flat)
 
 
-def write_line(flat: DatastorePath, capacity_bytes: int) -> Command:
+def write_line(flat: Word, capacity_bytes: int) -> Command:
     """Write frames into an existing file of exactly this size; one that is cut keeps what was written."""
-    return _write_line(flat, capacity_bytes)
-
-
-def _write_line(path: Word, size_bytes: int) -> Command:
-    return sh("sh", "-c", _WRITE, "ceso", path, size_bytes)
+    return sh("sh", "-c", _WRITE, "ceso", flat, capacity_bytes)
 
 
 def rehearsal() -> Command:
     """The writing line on /dev/null, fed with frames that arrive in pieces; `rehearsed` reads the reply."""
-    return sh("sh", "-c", _PIECES).piped(_write_line("/dev/null", 0))
+    return sh("sh", "-c", _PIECES).piped(write_line("/dev/null", 0))
 
 
 def rehearsed(stdout: str) -> bool:
