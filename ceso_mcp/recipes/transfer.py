@@ -45,7 +45,7 @@ def read_disk(flat: DatastorePath, into: DiskInto, expected_bytes: int) -> Step:
     compared = ["changed"] if into.parent else []
     return Step(
         f"read disk {into.index} ({into.node})" + (", what changed" if compared else ""),
-        _agent("read", flat, into.capacity_bytes, block_bytes, "all", *compared),
+        _agent("read", flat, into.capacity_bytes, block_bytes, *compared),
         stdin=Text.of(agent_stdin("read").decode()),
         feed=KnownDigests(into.index, into.parent) if into.parent else None,
         into=into,

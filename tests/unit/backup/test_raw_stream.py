@@ -47,7 +47,7 @@ def from_the_program(flat: Path, capacity_bytes: int, block: int, known: bytearr
     payload = agents.agent_stdin("read") + agents.resume_payload(0)
     if known is not None:
         payload += b"".join(agents.known_payload(KEY, known, 0))
-    command += ["all", *(["changed"] if known is not None else [])]
+    command += [*(["changed"] if known is not None else [])]
     sent = subprocess.run(command, input=payload, capture_output=True, check=True, timeout=30).stdout
     decoder = WireDecoder(capacity_bytes, block)
     frames = list(decoder.feed(sent))
