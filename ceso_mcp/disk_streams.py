@@ -14,8 +14,9 @@ IN_FLIGHT_BYTES = 32 << 20
 class FedFrames:
     """Which frames of a disk stream went out, so that a second one can begin behind what is surely written.
 
-    Between this process and the disk there are the SSH window, buffers and pipes: a few MiB. What went
-    out longer ago than `IN_FLIGHT_BYTES` was taken from them. The comparison after the writing proves it.
+    Between this process and the disk there are the SSH window, buffers and pipes: a few MiB, and a
+    chunk. What went out longer ago than `IN_FLIGHT_BYTES` was taken from them. The comparison after the
+    writing proves it.
     """
 
     def __init__(self, skipped_bytes: int, data_bytes: Callable[[bytes], int]) -> None:
