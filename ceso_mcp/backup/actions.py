@@ -6,9 +6,13 @@ These are words only; `ceso_mcp.desk` carries them out on a repository.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ceso_mcp.fact import HereQuestion
 from ceso_mcp.plan import Here, Stream
+
+Way = Literal["python3", "dd"]
+"""What the host reads or writes a disk with: a program of ours in its Python, or its own `dd`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,8 @@ class BeginBackup(Here):
 class DiskInto(Stream):
     """The host reader's stream of one disk, into the open backup.
 
-    `parent` is the backup that the host compares it with; None if everything is read into it.
+    `parent` is the backup that it is compared with, on the host, or here if all of it comes by `dd`; None
+    if everything is read into it.
     """
 
     index: int
@@ -113,6 +118,7 @@ class DiskInto(Stream):
     capacity_bytes: int
     descriptor: str
     parent: str | None = None
+    way: Way = "python3"
 
     def shown(self) -> str:
         compared = f", compared with backup {self.parent}" if self.parent else ""
@@ -171,6 +177,7 @@ class DiskFrom(Stream):
     backup_id: str
     index: int
     capacity_bytes: int
+    way: Way = "python3"
 
     def shown(self) -> str:
         return f"disk {self.index} of backup {self.backup_id} (what is not zero of {self.capacity_bytes})"
@@ -185,6 +192,17 @@ class DigestsFrom(Stream):
 
     def shown(self) -> str:
         return f"block digests of disk {self.index} of backup {self.backup_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedHere(Stream):
+    """A whole disk on the host, read back by `dd` and compared here with the backup, block by block."""
+
+    backup_id: str
+    index: int
+
+    def shown(self) -> str:
+        return f"comparison here with the block digests of disk {self.index} of backup {self.backup_id}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """The programs that run on the host, in the Python that ESXi brings, to read and write disks.
 
+A host without one is dealt with by `dd`.
+
 They travel on standard input and leave no file. The command line is
 
     python3 -c 'import sys;i=sys.stdin.buffer;exec(i.read(int(i.readline())))' MODE PATH ARGS…
@@ -15,13 +17,14 @@ with standard input `LENGTH\\n`, the program (`agent_stdin`), then the mode's pa
 
 PATH is a flat extent, sizes are in bytes. All refuse a file that is not exactly CAPACITY bytes
 long, and end with a non-zero status and one line on standard error when anything is wrong; compare
-ends with status 3 when blocks differ. Every 64 MiB of the disk, read sends a frame of its position and
-compare prints a line `at OFFSET` before the JSON. Digests are taken from standard input in step with
-the disk, never all at once; `changed` sends a block if its digest is another than the given one,
-and a frame of zeros if the block is zero now and was not. read and compare do not read where the file
-system says that nothing was ever written (SEEK_DATA, SEEK_HOLE), if what it says accounts for all that
-is allocated; otherwise, or where it cannot tell, they read everything. Whether VMFS tells is not known.
-`write` only overwrites inside an existing file, and syncs.
+ends with status 3 when blocks differ (`answers` reads what they say). Every 64 MiB of the disk, read
+sends a frame of its position and compare prints a line `at OFFSET` before the JSON. Digests are
+taken from standard input in step with the disk, never all at once; `changed` sends a block if its
+digest is another than the given one, and a frame of zeros if the block is zero now and was not. read
+and compare do not read where the file system says that nothing was ever written (SEEK_DATA,
+SEEK_HOLE), if what it says accounts for all that is allocated; otherwise, or where it cannot tell,
+they read everything. Whether VMFS tells is not known. `write` only overwrites inside an existing file,
+and syncs.
 
 A connection cut while the program itself was arriving can leave a prefix of it, which defines
 things and does nothing, with status 0: the end frame or the JSON line is the proof, the status
@@ -31,14 +34,10 @@ shell section).
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from ceso_mcp.backup.sums import DIGEST_BYTES, Sums
-from ceso_mcp.errors import Unreadable
 
 Mode = Literal["read", "write", "compare"]
 
@@ -271,62 +270,3 @@ def known_payload(key: bytes, digests: bytes | bytearray, first_block: int) -> I
 def compare_payload(sums: Sums) -> bytes:
     """The payload of compare: the key, then 16 bytes per block. The key is never in a command line."""
     return sums.key + sums.digests
-
-
-@dataclass(frozen=True, slots=True)
-class WriteResult:
-    """What the host's writer says it did. Sizes in bytes."""
-
-    capacity_bytes: int
-    frames: int
-    written_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class CompareResult:
-    """What the host's comparison found; `first` are offsets in bytes of at most 16 unlike blocks."""
-
-    blocks: int
-    different: int
-    first: tuple[int, ...]
-
-
-def parse_write_result(stdout: str) -> WriteResult:
-    """Read the writer's JSON line; raises Unreadable if it is missing (nothing is proved then)."""
-    what = "the host's disk writer"
-    line = _json_line(what, stdout, {"capacity", "frames", "written"})
-    return WriteResult(*(_number(what, line[key]) for key in ("capacity", "frames", "written")))
-
-
-def compared_up_to(stdout: str) -> int | None:
-    """The last offset in bytes that a comparison has told, if `stdout` holds one."""
-    told = re.findall(r"^at (\d+)\n", stdout, re.M)
-    return int(told[-1]) if told else None
-
-
-def parse_compare_result(stdout: str) -> CompareResult:
-    """Read the comparison's JSON line, the last one; raises Unreadable if it is missing."""
-    what = "the host's disk comparison"
-    said = re.sub(r"^at \d+\n", "", stdout, flags=re.M)
-    line = _json_line(what, said, {"blocks", "different", "first"})
-    first = line["first"]
-    if not isinstance(first, list):
-        raise Unreadable(what, "its offsets are not a list", line=stdout)
-    offsets = tuple(_number(what, offset) for offset in first)
-    return CompareResult(_number(what, line["blocks"]), _number(what, line["different"]), offsets)
-
-
-def _json_line(what: str, stdout: str, keys: set[str]) -> dict[str, object]:
-    try:
-        document = json.loads(stdout)
-    except ValueError:
-        raise Unreadable(what, "it did not end with its one line of JSON", line=stdout) from None
-    if not isinstance(document, dict) or set(document) != keys:
-        raise Unreadable(what, "its line of JSON holds something else", line=stdout)
-    return document
-
-
-def _number(what: str, value: object) -> int:
-    if type(value) is not int or value < 0:
-        raise Unreadable(what, "a count is not a number", line=repr(value))
-    return value

@@ -203,7 +203,8 @@ class Lab:
         lock-out, `max_startups` as in sshd_config, `keep_alive_s` between two askings of a silent client
         (three without an answer drop it); of disks `base_exclusive`, `clone_limit` (0: any number) and
         `mapping`; `raw_opens` ("refused" or "allowed") of extents that are in use, `exec_installed_only`
-        (None: as the release has it). Raises `LabFault` for another name.
+        (None: as the release has it), `python3` (False: its shell finds none). Raises `LabFault` for
+        another name.
         """
         self._ask("configure", **settings)
 

@@ -44,6 +44,7 @@ CONFIGURABLE = (
     "mapping",
     "raw_opens",
     "exec_installed_only",
+    "python3",
 )
 KERNEL = "#1 SMP Release build-{build} Jun 25 2024 00:00:00"
 
@@ -159,6 +160,8 @@ class LabServer:
                 if name not in CONFIGURABLE:
                     raise LabFault(f"the lab has no setting {name!r}")
                 setattr(world, name, value)
+            if "python3" in request:
+                namespace.show_python(self.layout, world.python3)
             self.hostd.save()
             return None
         if action == "add_fault":
@@ -203,7 +206,8 @@ def prepare(layout: Layout, release: str) -> None:
         plan = Blueprint.from_json(kept) if kept else Blueprint(release)
         seed.new_world(plan).store(layout.world)
     world = worlds.load(layout.world)
-    namespace.furnish(layout, world.version, KERNEL.format(build=world.build), world.hostname)
+    kernel = KERNEL.format(build=world.build)
+    namespace.furnish(layout, world.version, kernel, world.hostname, python3=world.python3)
     if first or not access.key_file(layout.host / "etc", "root").exists():
         allow_client(layout)
     if first:

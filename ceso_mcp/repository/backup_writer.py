@@ -90,12 +90,14 @@ class BackupWriter:
         capacity_bytes: int,
         descriptor: str,
         parent: ParentDisk | None = None,
+        raw: bool = False,
     ) -> DiskWriter:
         """Begin disk `index`; several may be open at once.
 
         `node` is its place (`scsi0:0`), `descriptor` the text of its VMDK descriptor; `parent` what
-        the host compares it with, if it sends only what changed. Raises InvalidArguments for a
-        repeated index, a capacity that no disk has, or a parent of another size.
+        the host compares it with, if it sends only what changed. Of a `raw` disk every byte comes, and it
+        is compared here. Raises InvalidArguments for a repeated index, a capacity that no disk has, or a
+        parent of another size.
         """
         self._require_open()
         block_bytes_for(capacity_bytes)
@@ -106,7 +108,9 @@ class BackupWriter:
         facts = DiskFacts(index, _clean(node), _clean(file_name), capacity_bytes, _clean(descriptor))
         # Digests can be compared only if they were made with the same key.
         key = os.urandom(KEY_BYTES) if parent is None else parent.key
-        writer = DiskWriter(self._store, self.backup_id, facts, key, self._workers, self._note_pack, parent)
+        writer = DiskWriter(
+            self._store, self.backup_id, facts, key, self._workers, self._note_pack, parent, raw
+        )
         self._disks[index] = writer
         return writer
 

@@ -11,7 +11,9 @@ import pytest
 from e2e.conftest import KEY, TEMPLATE, House, at_rest, settled
 from e2e.dying import die, recover
 from e2e.test_failures import no_marks
+from e2e.test_incremental import flat_of
 from e2e.test_main_job import SMALL
+from e2e.test_no_python import shrink
 
 from ceso_mcp.app import Ceso
 from ceso_mcp.errors import CesoError
@@ -31,6 +33,8 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "backup_vm hot": {"vm": "web01"},
     "backup_vm with restart": {"vm": "web01", "how": "restart"},
     "restore_vm": {"name": NEW, "datastore": "datastore1"},
+    "backup_vm without python3": {"vm": "web01"},
+    "restore_vm without python3": {"name": NEW, "datastore": "datastore1"},
     "delete_vm": {"vm": "web01"},
     "clone_vm from a pool": {"name": NEW, "source": SMALL, "pool": "lab"},
     "delete_vm from a pool": {"vm": "web01"},
@@ -50,7 +54,8 @@ OPERATIONS: dict[str, dict[str, Any]] = {
 ON_TEMPLATES = ("prepare_template", "unmark_template")
 RESTARTS = ("backup_vm with restart", "readdress_vm with restart")
 GUEST_RUNS = (*RESTARTS, "power_vm shutdown")
-MAKES_A_VM = ("create_vm", "clone_vm", "restore_vm", "clone_vm from a pool")
+WITHOUT_PYTHON = ("backup_vm without python3", "restore_vm without python3")
+MAKES_A_VM = ("create_vm", "clone_vm", "restore_vm", "restore_vm without python3", "clone_vm from a pool")
 FROM_A_POOL = ("clone_vm from a pool", "delete_vm from a pool")
 POOL = {"name": "lab", "ranges": ["198.18.0.0/16"], "gateway4": "198.18.0.1"}
 DEATHS = ("worker dies before", "worker dies after", "machine reboots before", "machine reboots after")
@@ -132,11 +137,14 @@ async def prepared(house: House, operation: str) -> dict[str, Any]:
     if operation not in copies:
         asked = {"name": "web01", "ssh_keys": [KEY], "power_on": False, "unprepared": True, **pool}
         await house.do("create_vm", template=TEMPLATE if operation in GUEST_RUNS else SMALL, **asked)
+    await asyncio.to_thread(house.lab.configure, python3=operation not in WITHOUT_PYTHON)
+    if operation in WITHOUT_PYTHON:
+        shrink(flat_of(house, "web01"))
     if operation == "forget_backups":
         await house.do("backup_vm", vm="web01")
         await house.do("backup_vm", vm="web01")
         await house.do("set_retention", keep_last=1)
-    if operation in ("restore_vm", "restore_disk", "drill_backup", "prune_repository"):
+    if operation.startswith(("restore_", "drill_backup", "prune_repository")):
         made = await house.do("backup_vm", vm="web01")
         if operation != "prune_repository":
             arguments["backup_id"] = made["backup_id"]

@@ -14,7 +14,7 @@ from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.fact import Facts
 from ceso_mcp.facts.backups import BackupFile, Manifest, SignatureWarnings
 from ceso_mcp.facts.inventory import HostVms, Inventory, Vm
-from ceso_mcp.facts.storage import Datastores, Exists, HasProgram
+from ceso_mcp.facts.storage import Datastores, Exists
 from ceso_mcp.fields import BackupName, ExistingVm, HardwareVersion
 from ceso_mcp.guest.guestinfo import SECRET_KEYS, decode_guestinfo, secrets_pending
 from ceso_mcp.operation import Change
@@ -27,6 +27,7 @@ from ceso_mcp.recipes.restoring import restore_disk, without_lost_disks
 from ceso_mcp.recipes.swapping import kept_aside, swap
 from ceso_mcp.recipes.templates import unmarked
 from ceso_mcp.recipes.transfer import write_file
+from ceso_mcp.recipes.ways import read_back_slowly, way_to_write
 
 _OF_A_RUN = re.compile(r"checkpoint\.vmstate.*|sched\.swap\.derivedname|.*\.redo|(.*\.)?ctkenabled", re.I)
 """Keys that tell of a run of the VM, or of change tracking files, which a backup does not hold."""
@@ -54,8 +55,7 @@ class RestoreInPlace(Change):
 
     async def plan(self, facts: Facts) -> Plan:
         manifest, data = await facts.read(Manifest(self.backup_id), BackupFile(self.backup_id, "vm.vmx"))
-        if not await facts.read(HasProgram("python3")):
-            raise Refused("the host has no python3 to write disks with", code="no_python")
+        way = await way_to_write(facts)
         inventory = await facts.read(Inventory())
         vm = inventory.named(self.vm)
         self._refuse_unfit(vm, manifest.vm.uuid_bios, inventory)
@@ -75,7 +75,7 @@ class RestoreInPlace(Change):
         staging.require_room(size, "the restored VM beside the one there is")
         steps = [staging.claim()]
         for position, disk in enumerate(manifest.disks):
-            steps += restore_disk(self.backup_id, disk, staging.disk(position))
+            steps += restore_disk(self.backup_id, disk, staging.disk(position), way)
         changes = {"displayName": vm.name, "uuid.bios": vm.uuid_bios}
         location = vm.readable.get("uuid.location")
         if location:  # where the VM was when it got its UUID; another place makes the host ask
@@ -101,6 +101,7 @@ class RestoreInPlace(Change):
             touches=(f"VM {vm.name}", f"folder {vm.folder}", f"folder {aside} (new)"),
             warnings=(
                 *await facts.read(SignatureWarnings(self.backup_id)),
+                *read_back_slowly(way, [disk.capacity_bytes for disk in manifest.disks]),
                 f"What the VM is now is kept in {aside}; settle_restore removes it or puts it back.",
                 *(_unread(vm, source)),
                 *left_out,

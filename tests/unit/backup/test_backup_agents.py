@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ceso_mcp.backup import agents
+from ceso_mcp.backup import agents, answers
 from ceso_mcp.backup.framing import Framer
 from ceso_mcp.backup.sums import Sums, block_bytes_for, run_digests
 from ceso_mcp.backup.wire import HEAD, WireDecoder, data_head, end_frame
@@ -191,14 +191,16 @@ def test_what_was_read_can_be_written_and_compared(flat: Path, tmp_path: Path) -
     done = run("write", copy, ODD, payload=stream)
     assert (done.returncode, done.stderr) == (0, b"")
     frames = decoded(stream, ODD)[1]
-    result = agents.parse_write_result(done.stdout.decode())
-    assert result == agents.WriteResult(ODD, len(frames), sum(length for _, length in frames))
+    result = answers.parse_write_result(done.stdout.decode())
+    assert result == answers.WriteResult(ODD, len(frames), sum(length for _, length in frames))
     assert copy.read_bytes() == flat.read_bytes()
     assert copy.stat().st_ino == inode
     sums = sums_of(flat.read_bytes())
     same = run("compare", copy, ODD, BLOCK, payload=agents.compare_payload(sums))
     assert same.returncode == 0
-    assert agents.parse_compare_result(same.stdout.decode()) == agents.CompareResult(-(-ODD // BLOCK), 0, ())
+    assert answers.parse_compare_result(same.stdout.decode()) == answers.CompareResult(
+        -(-ODD // BLOCK), 0, ()
+    )
 
 
 def test_comparing_finds_every_block_that_differs(flat: Path) -> None:
@@ -213,8 +215,8 @@ def test_comparing_finds_every_block_that_differs(flat: Path) -> None:
     flat.write_bytes(changed)
     done = run("compare", flat, ODD, BLOCK, payload=agents.compare_payload(sums))
     assert done.returncode == 3
-    result = agents.parse_compare_result(done.stdout.decode())
-    assert result == agents.CompareResult(-(-ODD // BLOCK), 3, tuple(sorted((zero, full, last))))
+    result = answers.parse_compare_result(done.stdout.decode())
+    assert result == answers.CompareResult(-(-ODD // BLOCK), 3, tuple(sorted((zero, full, last))))
 
 
 def test_comparing_lists_at_most_sixteen_offsets(tmp_path: Path) -> None:
@@ -222,7 +224,7 @@ def test_comparing_lists_at_most_sixteen_offsets(tmp_path: Path) -> None:
     path.write_bytes(b"x" * (4 << 20))
     sums = sums_of(bytes(4 << 20))
     done = run("compare", path, 4 << 20, BLOCK, payload=agents.compare_payload(sums))
-    result = agents.parse_compare_result(done.stdout.decode())
+    result = answers.parse_compare_result(done.stdout.decode())
     assert (result.blocks, result.different) == (64, 64)
     assert result.first == tuple(range(0, 16 * BLOCK, BLOCK))
 
@@ -283,7 +285,7 @@ def test_writing_fails_unless_the_stream_is_whole(tmp_path: Path, payload: bytes
     assert done.returncode == 1
     one_line(done.stderr)
     with pytest.raises(Unreadable):
-        agents.parse_write_result(done.stdout.decode())
+        answers.parse_write_result(done.stdout.decode())
     assert path.stat().st_size == 4096
 
 
@@ -333,16 +335,16 @@ def test_the_programs_are_python_3_6_and_small(mode: agents.Mode) -> None:
 @pytest.mark.parametrize("text", ["", "{}", "[]", "1", '{"capacity":1,"frames":1,"written":-1}', "x\n{}"])
 def test_an_answer_that_is_not_the_line_is_unreadable(text: str) -> None:
     with pytest.raises(Unreadable):
-        agents.parse_write_result(text)
+        answers.parse_write_result(text)
     with pytest.raises(Unreadable):
-        agents.parse_compare_result(text)
+        answers.parse_compare_result(text)
 
 
 def test_an_answer_with_a_banner_before_it_is_unreadable() -> None:
     line = json.dumps({"capacity": 1, "frames": 1, "written": 1})
-    assert agents.parse_write_result(line + "\n").written_bytes == 1
+    assert answers.parse_write_result(line + "\n").written_bytes == 1
     with pytest.raises(Unreadable):
-        agents.parse_write_result("welcome\n" + line)
+        answers.parse_write_result("welcome\n" + line)
 
 
 def large(path: Path, data: dict[int, bytes], capacity_bytes: int = 200 << 20) -> Path:
@@ -388,14 +390,14 @@ def test_a_comparison_tells_where_it_is_and_finds_what_differs(tmp_path: Path) -
     sums = sums_of(flat.read_bytes())
     payload = agents.compare_payload(sums)
     same = run("compare", flat, 200 << 20, sums.block_bytes, payload=payload)
-    assert agents.compared_up_to(same.stdout.decode()) == 192 << 20
-    assert agents.parse_compare_result(same.stdout.decode()).different == 0
+    assert answers.compared_up_to(same.stdout.decode()) == 192 << 20
+    assert answers.parse_compare_result(same.stdout.decode()).different == 0
     large(flat, content | {100 << 20: b"z"})
     other = run("compare", flat, 200 << 20, sums.block_bytes, payload=payload)
     assert other.returncode == 3
-    assert agents.parse_compare_result(other.stdout.decode()).first == (100 << 20,)
+    assert answers.parse_compare_result(other.stdout.decode()).first == (100 << 20,)
 
 
 def test_half_a_line_of_a_comparison_tells_nothing() -> None:
-    assert agents.compared_up_to("at 67108864\nat 1342") == 64 << 20
-    assert agents.compared_up_to("at 6710") is None
+    assert answers.compared_up_to("at 67108864\nat 1342") == 64 << 20
+    assert answers.compared_up_to("at 6710") is None
