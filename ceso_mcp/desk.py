@@ -10,6 +10,7 @@ from typing import Any
 from ceso_mcp.addresses.actions import AddressAction, AddressQuestion
 from ceso_mcp.backup.actions import (
     AllBackups,
+    BackupDatastores,
     BeginBackup,
     CommitBackup,
     DigestsFrom,
@@ -93,6 +94,8 @@ class RepositoryDesk:
         match question:
             case RepositoryState():
                 return self._access.status()
+            case BackupDatastores():
+                return self._access.datastores()
             case AllBackups():
                 if not self._access.exists():
                     return [], []

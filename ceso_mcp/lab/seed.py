@@ -9,7 +9,7 @@ import time
 import uuid
 
 from ceso_mcp.lab import guest_block, guest_system, identity, vmx
-from ceso_mcp.lab.blueprint import GOLDEN, HOSTNAME, RELEASES, Blueprint, DiskPlan, VmPlan
+from ceso_mcp.lab.blueprint import GOLDEN, HOSTNAME, NFS_SERVER, RELEASES, Blueprint, DiskPlan, VmPlan
 from ceso_mcp.lab.disks import operations
 from ceso_mcp.lab.disks.chain import Disk
 from ceso_mcp.lab.disks.descriptor import load, store
@@ -48,6 +48,8 @@ def new_world(plan: Blueprint | str) -> World:
                 item.size_bytes,
                 item.type,
                 device=item.device or f"t10.NVMe____LAB_DISK_____________________{number:04d}",
+                remote_host=NFS_SERVER if item.type.startswith("NFS") else "",
+                share=f"/{item.name}" if item.type.startswith("NFS") else "",
             )
             for number, item in enumerate(blueprint.datastores, 1)
         ],

@@ -144,6 +144,11 @@ async def choose_place(facts: Facts, name: str, datastore: str, vms: HostVms) ->
         )
     if not volume.mounted:
         raise Refused(f"datastore {datastore!r} is not mounted", code="datastore_unavailable")
+    if not volume.size_bytes:
+        raise Refused(
+            f"datastore {datastore!r} has no size: the server that it is mounted from does not answer",
+            code="datastore_unavailable",
+        )
     same = [vm for vm in vms.vms if vm.name.casefold() == name.casefold()]
     if same:
         raise Refused(
