@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from ceso_mcp.errors import Refused, Unreadable
+from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.esxcli import Volume
-from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.fact import Facts
 from ceso_mcp.facts.inventory import HostVms, Vm
 from ceso_mcp.facts.nfs import HostFolders, StandingOf
@@ -42,7 +41,7 @@ async def refuse_used(facts: Facts, name: str, volume: Volume | None, inventory:
     ]
     _refuse(name, below)
     for what, path in await facts.read(HostFolders()):
-        if path.removeprefix(_VOLUMES).partition("/")[0] in ids:
+        if _place(path) in ids:
             raise Refused(
                 f"the host's own {what} lies on datastore {name!r} ({path})",
                 code="host_uses_datastore",
@@ -83,7 +82,5 @@ def _uses(vm: Vm, ids: Collection[str]) -> Iterator[str]:
 
 
 def _place(path: str) -> str:
-    try:
-        return DatastorePath.from_posix(path).datastore
-    except Unreadable:
-        return path.removeprefix(_VOLUMES).partition("/")[0]
+    """The name or id of the volume; a value that is no path of ceso's making may have slashes to spare."""
+    return path.removeprefix(_VOLUMES).lstrip("/").partition("/")[0]

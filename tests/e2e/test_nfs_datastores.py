@@ -27,7 +27,7 @@ async def only(house: House, name: str) -> Any:
     return row
 
 
-@pytest.mark.parametrize("version", ["3", "4.1"])
+@pytest.mark.parametrize("version", ["3", pytest.param("4.1", marks=pytest.mark.slow)])
 async def test_a_share_is_mounted_and_unmounted_as_shown(house: House, version: str) -> None:
     before = house.lab.fingerprint()
     shown = await house.preview("mount_datastore", **MOUNT, version=version, read_only=True)
@@ -132,6 +132,7 @@ def disk(house: House, datastore: str, vm: str) -> bytes:
     return (house.lab.volume(datastore) / vm / f"{vm}-flat.vmdk").read_bytes()
 
 
+@pytest.mark.slow
 async def test_a_datastore_that_something_needs_stays(house: House) -> None:
     await on_nfs(house)
 
@@ -232,6 +233,7 @@ async def keeping(shared_lab: Lab, tmp_path: Path) -> AsyncIterator[House]:
     await house.ceso.close()
 
 
+@pytest.mark.slow
 async def test_a_repository_on_a_share_keeps_it_mounted(keeping: House) -> None:
     house = keeping
     refusal = await house.refusal("unmount_datastore", name="nfs")
