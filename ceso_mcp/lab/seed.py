@@ -63,11 +63,7 @@ def clear_volumes(layout: Layout) -> None:
     """Remove every file of the make-believe datastores and of NFS servers."""
     shutil.rmtree(layout.exports, ignore_errors=True)
     for place in layout.volumes.iterdir():
-        if place.is_dir() and not place.is_symlink():
-            for inner in place.iterdir():
-                shutil.rmtree(inner) if inner.is_dir() and not inner.is_symlink() else inner.unlink()
-        else:
-            place.unlink()
+        shutil.rmtree(place) if place.is_dir() and not place.is_symlink() else place.unlink()
 
 
 def make_files(layout: Layout, plan: VmPlan, datastore: str) -> str:

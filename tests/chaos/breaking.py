@@ -260,10 +260,11 @@ async def violations(house: House, job: Job, before: Any, operation: str) -> lis
         found.append(f"{operation} changed the host")
     if operation == "restore_disk" and (job.state == "done") == (after == before):
         found.append(f"the job is {job.state}, but the disk is not there or the host not as before")
-    if operation in OF_SHARES and (job.state == "done") == (after == before):
-        found.append(
-            f"the job is {job.state}, and the host is {'as' if after == before else 'not as'} before"
-        )
+    if operation in OF_SHARES:
+        there = any(row.name == SHARE["name"] for row in (await house.ask("list_datastores")).datastores)
+        was = operation == "unmount_datastore"
+        if (there == was) != (after == before) or (job.state == "done" and there == was):
+            found.append(f"the job is {job.state}, {there=}, and the host is as before: {after == before}")
     if operation in ON_TEMPLATES:
         changed_files = dict(before["files"].items() ^ after["files"].items())
         if any(not name.endswith(f"/{TEMPLATE}.vmx") for name in changed_files):

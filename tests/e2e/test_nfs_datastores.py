@@ -265,7 +265,9 @@ async def test_a_share_that_vanishes_in_a_backup_ends_it_and_leaves_nothing(keep
     house.lab.add_fault(Fault(match="vmkfstools -i", effect="delay", seconds=1.0))
     backing_up = asyncio.create_task(house.confirm(shown.confirm_token))
     folder = house.lab.volume("datastore1") / "web01"
-    while not any(folder.glob("web01-0*.vmdk")):
+    for _ in range(3000):
+        if any(folder.glob("web01-0*.vmdk")):
+            break
         await asyncio.sleep(0.02)
     house.lab.vanish("nfs")
     job = await backing_up

@@ -109,6 +109,7 @@ def test_mounting_opens_the_firewall_for_the_server_and_removing_closes_it(state
 
 @pytest.mark.parametrize("kind", [NFS, f"{NFS}41"])
 def test_a_share_vanishes_and_comes_back(lab: Lab, host_shell: HostShell, kind: str) -> None:
+    fresh = set(lab.fingerprint()["files"])
     host_shell.ok(f"esxcli {kind} add -H nas -s /vol/a -v 'my share'")
     host_shell.ok("echo kept > '/vmfs/volumes/my share/file'")
     there = lab.fingerprint()
@@ -131,6 +132,9 @@ def test_a_share_vanishes_and_comes_back(lab: Lab, host_shell: HostShell, kind: 
     host_shell.ok(f"esxcli {kind} remove -v 'my share'")
     host_shell.ok(f"esxcli {kind} add -H nas -s /vol/a -v 'my share'")
     assert host_shell.ok("cat '/vmfs/volumes/my share/file'") == "kept\n"
+    lab.vanish("my share")
+    lab.reset()
+    assert set(lab.fingerprint()["files"]) == fresh
 
 
 def test_switches_and_portgroups(stated: Stated) -> None:

@@ -104,6 +104,7 @@ DONE = (
 BCM = "Broadcom Corporation NetXtreme BCM5720 Gigabit Ethernet"
 OS = "VMware ESXi"
 
+NETAPP = ("netapp_nfs_ds01", "3", ("192.168.1.230",), "/esxi_datastore_01")
 CASES = [
     Case("esxcli-account-list-1.txt", rows("User ID", "Description"), (3, ("root", "Administrator"))),
     Case("esxcli-component-apply-1.txt", items("Message"), (["Installation Result"], (DONE,))),
@@ -309,8 +310,7 @@ CASES = [
         "esxcli-nfs-list-3.txt",
         mounts,
         [
-            ("netapp_nfs_ds01", "3", ("192.168.1.230",), "/esxi_datastore_01")
-            + (True, True, False, "", "vmk0", 1, False)
+            (*NETAPP, True, True, False, "", "vmk0", 1, False),
         ],
     ),
     Case(
