@@ -45,6 +45,8 @@ async def test_a_share_is_mounted_and_unmounted_as_shown(house: House, version: 
     assert (row.servers, row.share) == (["nas.lab.example"], "/srv/vm's")
     refused = await house.refusal("mount_datastore", **MOUNT, version=version, read_only=True)
     assert refused.code == "already_mounted"
+    refused = await house.refusal("clone_vm", source=SMALL, name="x", datastore=NAME)
+    assert refused.code == "datastore_read_only"
     gone = await house.do("unmount_datastore", name=NAME)
     assert gone["unmounted"] is True
     after = house.lab.fingerprint()
