@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from ceso_mcp.addresses.actions import AddressAction, AddressQuestion
 from ceso_mcp.backup.actions import (
     AllBackups,
+    BackupDatastores,
     BeginBackup,
     CommitBackup,
     ComparedHere,
@@ -101,6 +102,8 @@ class RepositoryDesk:
         match question:
             case RepositoryState():
                 return self._access.status()
+            case BackupDatastores():
+                return self._access.datastores()
             case AllBackups():
                 if not self._access.exists():
                     return [], []

@@ -214,6 +214,16 @@ class RepositoryAccess:
             )
         return self._place.repository
 
+    def datastores(self) -> list[tuple[str, str]]:
+        """(datastore of the host, what is there) for the repository and its copies; none is opened."""
+        places = {"the repository": self._backup.repository}
+        places |= {f"the copy {name!r}": copy.repository for name, copy in self._backup.copies.items()}
+        return [
+            (place.datastore, f"{what} ({place.title})")
+            for what, place in places.items()
+            if isinstance(place, DatastorePlace)
+        ]
+
     def title(self) -> str:
         """Where the repository is, for people."""
         place = self.place()

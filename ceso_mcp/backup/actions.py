@@ -21,6 +21,11 @@ class RepositoryState(HereQuestion):
 
 
 @dataclass(frozen=True, slots=True)
+class BackupDatastores(HereQuestion):
+    """Which datastores of the host the configuration keeps backups on; asks no repository."""
+
+
+@dataclass(frozen=True, slots=True)
 class AllBackups(HereQuestion):
     """Every listed backup, newest first, and the damaged entries."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ceso_mcp.backup.actions import (
     AllBackups,
+    BackupDatastores,
     FileOf,
     GarbageIn,
     ManifestOf,
@@ -26,6 +27,15 @@ class Repository(Fact[Any]):
     def reading(self) -> Reading[Any]:
         (state,) = yield [RepositoryState()]
         return state
+
+
+@dataclass(frozen=True, slots=True)
+class DatastoresOfBackups(Fact[tuple[tuple[str, str], ...]]):
+    """(datastore, what lies there) for the configured repository and each copy that is on a datastore."""
+
+    def reading(self) -> Reading[tuple[tuple[str, str], ...]]:
+        (found,) = yield [BackupDatastores()]
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

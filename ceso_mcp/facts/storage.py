@@ -28,6 +28,15 @@ class Datastores(Fact[tuple[esxcli.Volume, ...]]):
         return datastores_of(reply)
 
 
+@dataclass(frozen=True, slots=True)
+class Volumes(Fact[tuple[esxcli.Volume, ...]]):
+    """All volumes, boot banks and the host's own among them."""
+
+    def reading(self) -> Reading[tuple[esxcli.Volume, ...]]:
+        (reply,) = yield [LIST_DATASTORES]
+        return tuple(esxcli.filesystems(reply.require("listing the datastores")))
+
+
 def datastores_of(reply: Reply) -> tuple[esxcli.Volume, ...]:
     """Reads `LIST_DATASTORES`."""
     volumes = esxcli.filesystems(reply.require("listing the datastores"))

@@ -286,6 +286,13 @@ class Lab:
         """Give back what `fill` took."""
         self._ask("unfill", datastore=datastore)
 
+    def vanish(self, datastore: str) -> None:
+        """The server of an NFS datastore answers no more; `come_back` makes it answer again."""
+        self._ask("vanish", datastore=datastore)
+
+    def come_back(self, datastore: str) -> None:
+        self._ask("come_back", datastore=datastore)
+
     # --- the control socket
 
     def _ask_or_none(self, action: str, **more: Any) -> Any:

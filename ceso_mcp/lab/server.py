@@ -20,6 +20,7 @@ from ceso_mcp.lab import access, keys, namespace, seed, sockets, sshd
 from ceso_mcp.lab import world as worlds
 from ceso_mcp.lab.blueprint import Blueprint
 from ceso_mcp.lab.command_log import CommandLog
+from ceso_mcp.lab.esxcli_nfs import NfsCommands
 from ceso_mcp.lab.fault_rules import FaultRules
 from ceso_mcp.lab.hostd import Hostd
 from ceso_mcp.lab.layout import Layout
@@ -176,6 +177,12 @@ class LabServer:
             return None
         if action == "unfill":
             self.hostd.unfill(request["datastore"])
+            return None
+        if action == "vanish":
+            NfsCommands(self.hostd.ground).vanish(request["datastore"])
+            return None
+        if action == "come_back":
+            NfsCommands(self.hostd.ground).come_back(request["datastore"])
             return None
         raise LabFault(f"the lab's server does not know {action!r}")
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ceso_mcp.errors import Refused
-from ceso_mcp.esxi.esxcli import Volume
+from ceso_mcp.esxi.esxcli import NfsMount, Volume
 from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.fact import Facts, Reply
 from ceso_mcp.facts.inventory import HostVms
+from ceso_mcp.facts.nfs import NfsMounts
 from ceso_mcp.facts.storage import Datastores, Exists
 from ceso_mcp.fields import file_stem
 from ceso_mcp.plan import Captures, Estimate, Recheck, Step, Undo
@@ -144,6 +145,8 @@ async def choose_place(facts: Facts, name: str, datastore: str, vms: HostVms) ->
         )
     if not volume.mounted:
         raise Refused(f"datastore {datastore!r} is not mounted", code="datastore_unavailable")
+    if volume.type.startswith("NFS"):
+        await _refuse_share(facts, datastore)
     same = [vm for vm in vms.vms if vm.name.casefold() == name.casefold()]
     if same:
         raise Refused(
@@ -157,6 +160,21 @@ async def choose_place(facts: Facts, name: str, datastore: str, vms: HostVms) ->
             hint="it may be what is left of another VM; look at it, or choose another name",
         )
     return Place(name, stem, volume, folder, facts.fixed.run_id)
+
+
+async def _refuse_share(facts: Facts, datastore: str) -> None:
+    mounts: tuple[NfsMount, ...] = await facts.read(NfsMounts())
+    for mount in mounts:
+        if mount.name != datastore:
+            continue
+        if not mount.accessible:
+            servers = ", ".join(mount.servers)
+            raise Refused(
+                f"the server of datastore {datastore!r} ({servers}) does not answer",
+                code="datastore_unavailable",
+            )
+        if mount.read_only:
+            raise Refused(f"datastore {datastore!r} is mounted read-only", code="datastore_read_only")
 
 
 def _gib(count: int) -> str:

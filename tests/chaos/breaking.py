@@ -23,6 +23,7 @@ from ceso_mcp.preview import Preview
 from ceso_mcp.ssh import HostConnection
 
 NEW = "it's new"
+SHARE: dict[str, Any] = {"name": "it's nfs", "servers": ["nas.lab.example"], "share": "/srv/vm's"}
 OPERATIONS: dict[str, dict[str, Any]] = {
     "create_vm": {"name": NEW, "template": TEMPLATE, "ssh_keys": [KEY], "disk_gib": 3, "wait_s": 10},
     "clone_vm": {"name": NEW, "source": TEMPLATE, "power_on": True, "wait_s": 10},
@@ -48,9 +49,12 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "forget_backups": {},
     "restore_disk": {"vm": "web01"},
     "drill_backup": {"wait_s": 2},
+    "mount_datastore": {**SHARE, "wait_s": 2},
+    "unmount_datastore": {"name": SHARE["name"]},
     "prepare_template": {"vm": TEMPLATE},
     "unmark_template": {"vm": TEMPLATE},
 }
+OF_SHARES = ("mount_datastore", "unmount_datastore")
 ON_TEMPLATES = ("prepare_template", "unmark_template")
 RESTARTS = ("backup_vm with restart", "readdress_vm with restart")
 GUEST_RUNS = (*RESTARTS, "power_vm shutdown")
@@ -133,7 +137,10 @@ async def prepared(house: House, operation: str) -> dict[str, Any]:
         "backup_vm with snapshots",
         "clone_vm from a pool",
         *ON_TEMPLATES,
+        *OF_SHARES,
     )
+    if operation == "unmount_datastore":
+        await house.do("mount_datastore", **SHARE)
     if operation not in copies:
         asked = {"name": "web01", "ssh_keys": [KEY], "power_on": False, "unprepared": True, **pool}
         await house.do("create_vm", template=TEMPLATE if operation in GUEST_RUNS else SMALL, **asked)
@@ -261,6 +268,11 @@ async def violations(house: House, job: Job, before: Any, operation: str) -> lis
         found.append(f"{operation} changed the host")
     if operation == "restore_disk" and (job.state == "done") == (after == before):
         found.append(f"the job is {job.state}, but the disk is not there or the host not as before")
+    if operation in OF_SHARES:
+        there = any(row.name == SHARE["name"] for row in (await house.ask("list_datastores")).datastores)
+        was = operation == "unmount_datastore"
+        if (there == was) != (after == before) or (job.state == "done" and there == was):
+            found.append(f"the job is {job.state}, {there=}, and the host is as before: {after == before}")
     if operation in ON_TEMPLATES:
         changed_files = dict(before["files"].items() ^ after["files"].items())
         if any(not name.endswith(f"/{TEMPLATE}.vmx") for name in changed_files):

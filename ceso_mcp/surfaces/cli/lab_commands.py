@@ -108,6 +108,22 @@ def reset() -> None:
     _say({"reset": True})
 
 
+@lab.command(cls=Command, short_help="Let the server of an NFS datastore go away.")
+@click.argument("datastore")
+def vanish(datastore: str) -> None:
+    """Let the server of an NFS datastore answer no more, until `ceso lab come-back`."""
+    opening.open_lab().vanish(datastore)
+    _say({"datastore": datastore, "accessible": False})
+
+
+@lab.command("come-back", cls=Command, short_help="Let the server of an NFS datastore come back.")
+@click.argument("datastore")
+def come_back(datastore: str) -> None:
+    """Let the server of an NFS datastore answer again; its files are as they were."""
+    opening.open_lab().come_back(datastore)
+    _say({"datastore": datastore, "accessible": True})
+
+
 @lab.group(short_help="Make the golden image of real guests.")
 def golden() -> None:
     """Make the golden image of real guests, for a lab whose VMs run in QEMU."""

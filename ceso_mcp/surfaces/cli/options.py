@@ -21,6 +21,7 @@ _ONE_OF_MANY = {
     "ssh_keys": "ssh-key",
     "more_names": "more-name",
     "nics": "nic",
+    "servers": "server",
     "vlans": "vlan",
     "packages": "package",
     "run_commands": "run-command",
