@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, Protocol
 
 from ceso_mcp.addresses.actions import AddressAction, AddressQuestion
 from ceso_mcp.backup.actions import (
     AllBackups,
+    BackupDatastores,
     BeginBackup,
     CommitBackup,
+    ComparedHere,
     DigestsFrom,
     DiskFrom,
     DiskInto,
@@ -24,11 +27,16 @@ from ceso_mcp.backup.actions import (
     ParentFor,
     RemoveGarbage,
     RepositoryState,
+    SignatureWarningsOf,
+    SignerHere,
 )
 from ceso_mcp.backup.agents import resume_payload
 from ceso_mcp.backup.copies import CopyBackups, CopyOf
+from ceso_mcp.backup.dd import dd_data_bytes, dd_frames
 from ceso_mcp.backup.extraction import ExtractDisk, ExtractionRoom
 from ceso_mcp.backup.keeping import BackupRuns, KeepingAction, KeepingQuestion
+from ceso_mcp.backup.raw_stream import RawComparison
+from ceso_mcp.backup.wire import frame_data_bytes
 from ceso_mcp.copy_desk import copy_now, copy_work
 from ceso_mcp.disk_streams import FedFrames, threaded
 from ceso_mcp.errors import CesoError, RepositoryFault
@@ -68,6 +76,7 @@ class RepositoryDesk:
         self._pools = pools
         self._writer: Any = None
         self._disks: dict[int, Any] = {}
+        self._comparisons: dict[Stream, RawComparison] = {}
         self._files: dict[str, bytearray] = {}
         self._fed: dict[Stream, FedFrames] = {}
         self._received_bytes = 0
@@ -93,12 +102,20 @@ class RepositoryDesk:
         match question:
             case RepositoryState():
                 return self._access.status()
+            case BackupDatastores():
+                return self._access.datastores()
             case AllBackups():
                 if not self._access.exists():
                     return [], []
                 return self._access.open(private=False).list()
             case ManifestOf(backup_id):
-                return self._access.open(private=False).manifest(backup_id)
+                return self._access.open(private=False).restorable(backup_id)
+            case SignatureWarningsOf(backup_id):
+                repository = self._access.open(private=False)
+                return repository.trust.warnings(repository.manifest_and_signature(backup_id)[1])
+            case SignerHere():
+                key = self._access.signing_key()
+                return "" if key is None else key.public.fingerprint
             case FileOf(backup_id, name):
                 return self._access.open().reader(backup_id).file(name)
             case ParentFor(vm_id, disks):
@@ -128,8 +145,14 @@ class RepositoryDesk:
 
     def _perform(self, action: Here) -> Mapping[str, str]:
         match action:
-            case BeginBackup(backup_id=backup_id):
+            case BeginBackup(backup_id=backup_id, signer=signer):
+                key = self._access.signing_key()
+                if signer != ("" if key is None else key.public.fingerprint):
+                    raise RepositoryFault(
+                        "the signing key is another one than was shown", code="settings_differ"
+                    )
                 repository = self._access.init()
+                repository.sign_with = key
                 self._access.use_index_key(repository, make=True)
                 self._writer = repository.writer(backup_id)
                 return {}
@@ -187,11 +210,18 @@ class RepositoryDesk:
 
     async def open_sink(self, stream: Stream) -> tuple[Sink, bytes]:
         match stream:
-            case DiskInto(index=index, parent=parent):
+            case DiskInto(index=index, parent=parent, way=way):
                 if index in self._disks:  # the host could not be reached at the first try
                     return await self.reopen_sink(stream)
                 writer = self._disks[index] = await asyncio.to_thread(self._begin_disk, stream)
-                return _into(writer), resume_payload(0) if parent else b""
+                return _into(writer), resume_payload(0) if parent or way == "dd" else b""
+            case ComparedHere(backup_id=backup_id, index=index):
+                if stream not in self._comparisons:
+                    sums = await asyncio.to_thread(
+                        lambda: self._access.open().reader(backup_id).digests(index)
+                    )
+                    self._comparisons[stream] = RawComparison(sums)
+                return await self.reopen_sink(stream)
             case FileInto(name):
                 buffer = self._files[name] = bytearray()
 
@@ -217,12 +247,16 @@ class RepositoryDesk:
             capacity_bytes=disk.capacity_bytes,
             descriptor=disk.descriptor,
             parent=parent,
+            raw=disk.way == "dd",
         )
 
     async def reopen_sink(self, stream: Stream) -> tuple[Sink, bytes]:
         if isinstance(stream, DiskInto):
             writer = self._disks[stream.index]
             return _into(writer), resume_payload(await asyncio.to_thread(writer.resume))
+        if stream in self._comparisons:
+            comparison = self._comparisons[stream]
+            return _into(comparison), resume_payload(comparison.resume())
         return await self.open_sink(stream)  # a small file begins anew
 
     async def close_sink(self, stream: Stream) -> None:
@@ -230,19 +264,18 @@ class RepositoryDesk:
             case DiskInto(index=index):
                 stats = await asyncio.to_thread(self._disks.pop(index).finish)
                 self._received_bytes += stats.received_bytes
+            case ComparedHere():
+                self._comparisons.pop(stream).result().require_same()
             case FileInto(name):
                 await asyncio.to_thread(self._writer.add_file, name, bytes(self._files.pop(name)))
 
     def feed(self, stream: Stream, *, again: bool = False) -> Feed:
         match stream:
-            case DiskFrom(backup_id=backup_id, index=index):
+            case DiskFrom():
                 skip = self._fed[stream].safe_bytes() if again and stream in self._fed else 0
-                fed = self._fed[stream] = FedFrames(skip)
-                return fed.watch(
-                    threaded(
-                        lambda: self._access.open().reader(backup_id).disk_stream(index, skip_bytes=skip)
-                    )
-                )
+                by_dd = stream.way == "dd"
+                fed = self._fed[stream] = FedFrames(skip, dd_data_bytes if by_dd else frame_data_bytes)
+                return fed.watch(threaded(partial(self._disk_stream, stream, skip)))
             case KnownDigests(index=index):
                 return threaded(self._disks[index].known_digests)
             case DigestsFrom(backup_id=backup_id, index=index):
@@ -251,10 +284,23 @@ class RepositoryDesk:
                 return threaded(lambda: iter([self._access.open().reader(backup_id).file(name)]))
         raise TypeError(f"no source for {type(stream).__name__}")
 
+    def _disk_stream(self, disk: DiskFrom, skip_bytes: int) -> Iterator[bytes]:
+        reader = self._access.open().reader(disk.backup_id)
+        stream: Iterator[bytes] = reader.disk_stream(disk.index, skip_bytes=skip_bytes)
+        return dd_frames(stream) if disk.way == "dd" else stream
 
-def _into(writer: Any) -> Sink:
+
+class _Taker(Protocol):
+    """Takes a disk's bytes, blocking, and tells how much of the disk it has behind it, 0 to 1."""
+
+    def feed(self, chunk: bytes) -> None: ...
+    @property
+    def share(self) -> float: ...
+
+
+def _into(writer: _Taker) -> Sink:
     async def feed_disk(chunk: bytes) -> float:
         await asyncio.to_thread(writer.feed, chunk)
-        return float(writer.share)
+        return writer.share
 
     return feed_disk

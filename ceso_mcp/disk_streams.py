@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 
-from ceso_mcp.backup.wire import frame_data_bytes
 from ceso_mcp.ports import Feed
 
 IN_FLIGHT_BYTES = 32 << 20
@@ -15,11 +14,14 @@ IN_FLIGHT_BYTES = 32 << 20
 class FedFrames:
     """Which frames of a disk stream went out, so that a second one can begin behind what is surely written.
 
-    Between this process and the disk there are the SSH window, buffers and pipes: a few MiB. What went
-    out longer ago than `IN_FLIGHT_BYTES` was taken from them. The comparison after the writing proves it.
+    Between this process and the disk there are the SSH window, buffers and pipes: a few MiB, and a
+    chunk. What went out longer ago than `IN_FLIGHT_BYTES` was taken from them. The comparison after the
+    writing proves it.
     """
 
-    def __init__(self, skipped_bytes: int) -> None:
+    def __init__(self, skipped_bytes: int, data_bytes: Callable[[bytes], int]) -> None:
+        """`data_bytes` tells how much data of the disk one chunk of the stream holds."""
+        self._data_bytes = data_bytes
         self._sent = 0
         self._data = skipped_bytes
         self._frames: deque[tuple[int, int]] = deque([(0, skipped_bytes)])
@@ -31,7 +33,7 @@ class FedFrames:
                 self._frames.popleft()
             yield chunk
             self._sent += len(chunk)
-            self._data += frame_data_bytes(chunk)
+            self._data += self._data_bytes(chunk)
 
     def safe_bytes(self) -> int:
         """So many bytes of data, counted from the begin of the whole stream, were written."""

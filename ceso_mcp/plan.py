@@ -173,7 +173,7 @@ class Step:
     stdin: Text | None = None
     feed: Stream | None = None
     into: Stream | None = None
-    capture: Capture | None = None
+    capture: Capture | tuple[Capture, ...] | None = None
     until: Until | None = None
     judge: Judge = exit_zero
     undo: Undo | None = None
@@ -212,8 +212,10 @@ class Step:
             doc["stdin_then"] = self.feed.shown()
         if self.into is not None:
             doc["stdout_to"] = self.into.shown()
-        if self.capture is not None:
+        if isinstance(self.capture, Capture):
             doc["captures"] = self.capture.name
+        elif self.capture is not None:
+            doc["captures"] = ", ".join(one.name for one in self.capture)
         if self.until is not None:
             doc["until"] = f"{self.until.expects}, at most {self.until.timeout_s:g} s"
         if self.watch is not None:

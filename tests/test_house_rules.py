@@ -87,6 +87,7 @@ DOORS = {
     "yaml": {"guest"},
     "zstandard": {"repository"},
     "pyrage": {"repository"},
+    "cryptography": {"repository"},
     "keyring": {"secrets"},
     "obstore": {"repository"},
     "dns": {"dynamic_dns"},

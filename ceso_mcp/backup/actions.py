@@ -6,14 +6,23 @@ These are words only; `ceso_mcp.desk` carries them out on a repository.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ceso_mcp.fact import HereQuestion
 from ceso_mcp.plan import Here, Stream
+
+Way = Literal["python3", "dd"]
+"""What the host reads or writes a disk with: a program of ours in its Python, or its own `dd`."""
 
 
 @dataclass(frozen=True, slots=True)
 class RepositoryState(HereQuestion):
     """Where the repository is, whether it exists, whether it is sealed, how much room it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackupDatastores(HereQuestion):
+    """Which datastores of the host the configuration keeps backups on; asks no repository."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +32,24 @@ class AllBackups(HereQuestion):
 
 @dataclass(frozen=True, slots=True)
 class ManifestOf(HereQuestion):
-    """The manifest of one backup."""
+    """The manifest of a backup that may be restored; a RepositoryFault if its signature forbids that."""
 
     backup_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureWarningsOf(HereQuestion):
+    """What somebody who restores this backup should know of its signature."""
+
+    backup_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignerHere(HereQuestion):
+    """The fingerprint of the key that new backups are signed with, "" if they are not.
+
+    A ConfigFault if there is to be one and it cannot be used.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +98,12 @@ class BeginBackup(Here):
     backup_id: str
     repository: str
     recipients: int
+    signer: str = ""
 
     def shown(self) -> str:
         sealed = f"sealed to {self.recipients} recipient(s)" if self.recipients else "not encrypted"
-        return f"begin backup {self.backup_id} in {self.repository}, {sealed}"
+        signed = f", signed by {self.signer}" if self.signer else ""
+        return f"begin backup {self.backup_id} in {self.repository}, {sealed}{signed}"
 
     def undo_shown(self) -> str:
         return f"abandon backup {self.backup_id}; nothing of it is listed"
@@ -87,7 +113,8 @@ class BeginBackup(Here):
 class DiskInto(Stream):
     """The host reader's stream of one disk, into the open backup.
 
-    `parent` is the backup that the host compares it with; None if everything is read into it.
+    `parent` is the backup that it is compared with, on the host, or here if all of it comes by `dd`; None
+    if everything is read into it.
     """
 
     index: int
@@ -96,6 +123,7 @@ class DiskInto(Stream):
     capacity_bytes: int
     descriptor: str
     parent: str | None = None
+    way: Way = "python3"
 
     def shown(self) -> str:
         compared = f", compared with backup {self.parent}" if self.parent else ""
@@ -154,6 +182,7 @@ class DiskFrom(Stream):
     backup_id: str
     index: int
     capacity_bytes: int
+    way: Way = "python3"
 
     def shown(self) -> str:
         return f"disk {self.index} of backup {self.backup_id} (what is not zero of {self.capacity_bytes})"
@@ -168,6 +197,17 @@ class DigestsFrom(Stream):
 
     def shown(self) -> str:
         return f"block digests of disk {self.index} of backup {self.backup_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedHere(Stream):
+    """A whole disk on the host, read back by `dd` and compared here with the backup, block by block."""
+
+    backup_id: str
+    index: int
+
+    def shown(self) -> str:
+        return f"comparison here with the block digests of disk {self.index} of backup {self.backup_id}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """The programs that run on the host, in the Python that ESXi brings, to read and write disks.
 
+A host without one is dealt with by `dd`.
+
 They travel on standard input and leave no file. The command line is
 
     python3 -c 'import sys;i=sys.stdin.buffer;exec(i.read(int(i.readline())))' MODE PATH ARGS…
@@ -8,19 +10,21 @@ with standard input `LENGTH\\n`, the program (`agent_stdin`), then the mode's pa
 
 | MODE | ARGS | payload | standard output |
 | --- | --- | --- | --- |
-| read | CAPACITY BLOCK all\\|holes | nothing or `resume_payload` | wire stream (`wire`) of non-zero blocks |
-| read | CAPACITY BLOCK all\\|holes changed | `resume_payload`, `known_payload` | … of blocks that changed |
+| read | CAPACITY BLOCK | nothing or `resume_payload` | wire stream (`wire`) of non-zero blocks |
+| read | CAPACITY BLOCK changed | `resume_payload`, `known_payload` | … of blocks that changed |
 | write | CAPACITY | a wire stream | one JSON line: `{"capacity":…,"frames":…,"written":…}` |
 | compare | CAPACITY BLOCK | `compare_payload` | one JSON line: `{"blocks":…,"different":…,"first":[…]}` |
 
 PATH is a flat extent, sizes are in bytes. All refuse a file that is not exactly CAPACITY bytes
 long, and end with a non-zero status and one line on standard error when anything is wrong; compare
-ends with status 3 when blocks differ. Every 64 MiB of the disk, read sends a frame of its position and
-compare prints a line `at OFFSET` before the JSON. Digests are taken from standard input in step with
-the disk, never all at once; `changed` sends a block if its digest is another than the given one,
-and a frame of zeros if the block is zero now and was not. `holes` believes the file system about
-where nothing was ever written; `all` reads everything. `write` only overwrites inside an existing
-file, and syncs.
+ends with status 3 when blocks differ (`answers` reads what they say). Every 64 MiB of the disk, read
+sends a frame of its position and compare prints a line `at OFFSET` before the JSON. Digests are
+taken from standard input in step with the disk, never all at once; `changed` sends a block if its
+digest is another than the given one, and a frame of zeros if the block is zero now and was not. read
+and compare do not read where the file system says that nothing was ever written (SEEK_DATA,
+SEEK_HOLE), if what it says accounts for all that is allocated; otherwise, or where it cannot tell,
+they read everything. Whether VMFS tells is not known. `write` only overwrites inside an existing file,
+and syncs.
 
 A connection cut while the program itself was arriving can leave a prefix of it, which defines
 things and does nothing, with status 0: the end frame or the JSON line is the proof, the status
@@ -30,14 +34,10 @@ shell section).
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from ceso_mcp.backup.sums import DIGEST_BYTES, Sums
-from ceso_mcp.errors import Unreadable
 
 Mode = Literal["read", "write", "compare"]
 
@@ -76,6 +76,44 @@ def at(fd, off, n):
         b += more
     return b
 
+def told(fd, size, step):
+    # Where the file system says that data is, outwards to whole steps; all of it unless that accounts
+    # for every allocated block, so that a file system that does not really know loses nothing.
+    found, exact, p = [], 0, 0
+    try:
+        while p < size:
+            try:
+                d = os.lseek(fd, p, os.SEEK_DATA)
+            except OSError as e:
+                if e.errno != 6:
+                    raise
+                break
+            p = os.lseek(fd, d, os.SEEK_HOLE)
+            if not d < p <= size:
+                return [(0, size)]
+            exact += p - d
+            d, h = d - d % step, min(size, p + -p % step)
+            if found and d <= found[-1][1]:
+                d = found.pop()[0]
+            found.append((d, h))
+    except (OSError, AttributeError):
+        return [(0, size)]
+    # Its own notes on a file of many extents are allocated too, a page for hundreds of them.
+    notes = 4096 * (2 + len(found) // 256)
+    return found if exact + notes >= os.fstat(fd).st_blocks * 512 else [(0, size)]
+
+def stretches(fd, size, step, p):
+    # (from, to, whether it has to be read) in disk order, from p on
+    for d, h in told(fd, size, step):
+        if h <= p:
+            continue
+        if d > p:
+            yield p, d, False
+        yield max(d, p), h, True
+        p = h
+    if p < size:
+        yield p, size, False
+
 def run(main):
     try:
         main()
@@ -85,49 +123,28 @@ def run(main):
 """
 
 _READ = r"""
-def extents(fd, size, how, p):
-    if how != 'holes':
-        yield p, size, True
-        return
-    while p < size:
-        try:
-            d = os.lseek(fd, p, os.SEEK_DATA)
-        except OSError as e:
-            if e.errno != 6:
-                raise
-            yield p, size, False
-            return
-        h = os.lseek(fd, d, os.SEEK_HOLE)
-        d, h = max(p, d - d % STEP), min(size, -(-h // STEP) * STEP)
-        if d > p:
-            yield p, d, False
-        if h > d:
-            yield d, h, True
-        p = h
-
 def main():
-    global STEP
     fd, size = disk(os.O_RDONLY)
-    block, how, compare = int(sys.argv[4]), sys.argv[5], sys.argv[6:] == ['changed']
-    if how not in ('all', 'holes') or sys.argv[6:] and not compare:
-        fail('all or holes, and changed or nothing')
+    block, compare = int(sys.argv[4]), sys.argv[5:] == ['changed']
+    if sys.argv[5:] and not compare:
+        fail('changed or nothing')
     since = int(i.readline() or 0)
     if since % block and since != size or since > size:
         fail('the offset to go on from is no block of the disk')
     key = take(16) if compare else b''
     # One frame at a time: what was just read is still in the processor's cache when it is looked at.
-    STEP = max(1 << 20, block)
-    zeros, big, zero = bytes(block), bytes(STEP), bytes(16)
-    out, sent, told = sys.stdout.buffer.write, 0, since
+    step = max(1 << 20, block)
+    zeros, big, zero = bytes(block), bytes(step), bytes(16)
+    out, sent, said = sys.stdout.buffer.write, 0, since
     def made(part):
         return hashlib.blake2b(part, digest_size=16, key=key).digest()
-    for off, end, data in extents(fd, size, how, since):
+    for off, end, data in stretches(fd, size, step, since):
         while off < end:
-            n = min(STEP, end - off)
+            n = min(step - off % step, end - off)
             old = take(16 * -(-n // block)) if compare else b''
             b = at(fd, off, n) if data else big[:n]
-            if off - told >= TELL:
-                told = off
+            if off - said >= TELL:
+                said = off
                 out(HEAD.pack(2, off, 0))
                 sys.stdout.buffer.flush()
             if b == big and not old.strip(b'\0'):
@@ -189,31 +206,29 @@ _COMPARE = r"""
 def main():
     fd, size = disk(os.O_RDONLY)
     block = int(sys.argv[4])
-    blocks, zeros = -(-size // block), bytes(block)
-    key = take(16)
-    different, first, chunk, told = 0, [], max(1, (1 << 20) // block), 0
-    big = zeros * chunk
-    for start in range(0, blocks, chunk):
-        want = take(16 * min(chunk, blocks - start))
-        b = at(fd, start * block, min(chunk * block, size - start * block))
-        if start * block - told >= TELL:
-            told = start * block
-            print('at', told, flush=True)
-        if not want.strip(b'\0') and big.startswith(b):
-            continue
-        view = memoryview(b)
-        for k in range(len(want) // 16):
-            o = k * block
-            part = view[o:o + block]
-            if b.startswith(zeros[:len(part)], o):
-                have = bytes(16)
-            else:
-                have = hashlib.blake2b(part, digest_size=16, key=key).digest()
-            if have != want[k * 16:k * 16 + 16]:
-                different += 1
-                if len(first) < 16:
-                    first.append(start * block + o)
-    print(json.dumps({'blocks': blocks, 'different': different, 'first': first}, sort_keys=True))
+    step, zeros, zero = max(1 << 20, block), bytes(block), bytes(16)
+    big, key = bytes(step), take(16)
+    different, first, said = 0, [], 0
+    for off, end, data in stretches(fd, size, step, 0):
+        while off < end:
+            n = min(step - off % step, end - off)
+            want = take(16 * -(-n // block))
+            if off - said >= TELL:
+                said = off
+                print('at', off, flush=True)
+            b = at(fd, off, n) if data else big[:n]
+            if want.strip(b'\0') or not big.startswith(b):
+                view = memoryview(b)
+                for o in range(0, n, block):
+                    part, have = view[o:o + block], zero
+                    if not b.startswith(zeros[:len(part)], o):
+                        have = hashlib.blake2b(part, digest_size=16, key=key).digest()
+                    if have != want[o // block * 16:o // block * 16 + 16]:
+                        different += 1
+                        if len(first) < 16:
+                            first.append(off + o)
+            off += n
+    print(json.dumps({'blocks': -(-size // block), 'different': different, 'first': first}, sort_keys=True))
     sys.stdout.flush()
     if different:
         raise SystemExit(3)
@@ -255,62 +270,3 @@ def known_payload(key: bytes, digests: bytes | bytearray, first_block: int) -> I
 def compare_payload(sums: Sums) -> bytes:
     """The payload of compare: the key, then 16 bytes per block. The key is never in a command line."""
     return sums.key + sums.digests
-
-
-@dataclass(frozen=True, slots=True)
-class WriteResult:
-    """What the host's writer says it did. Sizes in bytes."""
-
-    capacity_bytes: int
-    frames: int
-    written_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class CompareResult:
-    """What the host's comparison found; `first` are offsets in bytes of at most 16 unlike blocks."""
-
-    blocks: int
-    different: int
-    first: tuple[int, ...]
-
-
-def parse_write_result(stdout: str) -> WriteResult:
-    """Read the writer's JSON line; raises Unreadable if it is missing (nothing is proved then)."""
-    what = "the host's disk writer"
-    line = _json_line(what, stdout, {"capacity", "frames", "written"})
-    return WriteResult(*(_number(what, line[key]) for key in ("capacity", "frames", "written")))
-
-
-def compared_up_to(stdout: str) -> int | None:
-    """The last offset in bytes that a comparison has told, if `stdout` holds one."""
-    told = re.findall(r"^at (\d+)\n", stdout, re.M)
-    return int(told[-1]) if told else None
-
-
-def parse_compare_result(stdout: str) -> CompareResult:
-    """Read the comparison's JSON line, the last one; raises Unreadable if it is missing."""
-    what = "the host's disk comparison"
-    said = re.sub(r"^at \d+\n", "", stdout, flags=re.M)
-    line = _json_line(what, said, {"blocks", "different", "first"})
-    first = line["first"]
-    if not isinstance(first, list):
-        raise Unreadable(what, "its offsets are not a list", line=stdout)
-    offsets = tuple(_number(what, offset) for offset in first)
-    return CompareResult(_number(what, line["blocks"]), _number(what, line["different"]), offsets)
-
-
-def _json_line(what: str, stdout: str, keys: set[str]) -> dict[str, object]:
-    try:
-        document = json.loads(stdout)
-    except ValueError:
-        raise Unreadable(what, "it did not end with its one line of JSON", line=stdout) from None
-    if not isinstance(document, dict) or set(document) != keys:
-        raise Unreadable(what, "its line of JSON holds something else", line=stdout)
-    return document
-
-
-def _number(what: str, value: object) -> int:
-    if type(value) is not int or value < 0:
-        raise Unreadable(what, "a count is not a number", line=repr(value))
-    return value

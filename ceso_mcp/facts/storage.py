@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from ceso_mcp.backup.actions import Way
+from ceso_mcp.backup.dd import rehearsal, rehearsed
 from ceso_mcp.errors import Refused, Unreadable
 from ceso_mcp.esxi import esxcli
 from ceso_mcp.esxi.paths import DatastorePath
@@ -24,6 +26,15 @@ class Datastores(Fact[tuple[esxcli.Volume, ...]]):
     def reading(self) -> Reading[tuple[esxcli.Volume, ...]]:
         (reply,) = yield [LIST_DATASTORES]
         return datastores_of(reply)
+
+
+@dataclass(frozen=True, slots=True)
+class Volumes(Fact[tuple[esxcli.Volume, ...]]):
+    """All volumes, boot banks and the host's own among them."""
+
+    def reading(self) -> Reading[tuple[esxcli.Volume, ...]]:
+        (reply,) = yield [LIST_DATASTORES]
+        return tuple(esxcli.filesystems(reply.require("listing the datastores")))
 
 
 def datastores_of(reply: Reply) -> tuple[esxcli.Volume, ...]:
@@ -116,14 +127,34 @@ def _kib(output: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class HasProgram(Fact[bool]):
-    """Whether the host has a program, by `which` (fact sheet esxcli-and-shell §3.1)."""
+class Ways:
+    """What the host can read and write disks with; None if it can not."""
 
-    name: str
+    reading: Way | None
+    writing: Way | None
 
-    def reading(self) -> Reading[bool]:
-        (reply,) = yield [_which(self.name)]
-        return bool(reply.ok and reply.stdout.strip())
+
+@dataclass(frozen=True, slots=True)
+class DiskWays(Fact[Ways]):
+    """What the host reads and writes disks with: its python3, else its `dd`.
+
+    Which of them it has is told by `which` (fact sheet esxcli-and-shell §3.1). Whether its `dd`
+    can write them is tried on /dev/null (`backup.dd.rehearsal`): no capture of a host shows that it
+    knows `iflag=fullblock`.
+    """
+
+    def reading(self) -> Reading[Ways]:
+        python, dd = yield [_which("python3"), _which("dd")]
+        if _found(python):
+            return Ways("python3", "python3")
+        if not _found(dd):
+            return Ways(None, None)
+        (tried,) = yield [rehearsal()]
+        return Ways("dd", "dd" if tried.ok and rehearsed(tried.stdout) else None)
+
+
+def _found(reply: Reply) -> bool:
+    return bool(reply.ok and reply.stdout.strip())
 
 
 def _which(name: str) -> Command:

@@ -27,6 +27,10 @@ NOTES = (
 )
 
 
+# Where shares are that a world has from its beginning.
+NFS_SERVER = "nas.lab.example"
+
+
 @dataclass(frozen=True)
 class DiskPlan:
     """One disk; `data_mib` is how much it really holds, `kind` thin, zeroedthick or eagerzeroedthick."""
@@ -77,6 +81,12 @@ class VmPlan:
         return self.folder or self.name.replace('"', "").replace("/", "%2f")
 
 
+def nfs_identity(server: str, share: str) -> str:
+    """The id of a mount: the same one whenever the share is mounted from that server."""
+    digits = hashlib.sha256(f"{server}:{share}".encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{digits[:8]}-{digits[8:16]}"
+
+
 @dataclass(frozen=True)
 class DatastorePlan:
     """One volume; an empty `uuid` is drawn from its name."""
@@ -92,9 +102,9 @@ class DatastorePlan:
         """`uuid`, or one in the form of its type: 35 characters, 17 for NFS (fact sheet §3.7)."""
         if self.uuid:
             return self.uuid
-        digits = hashlib.sha256(f"datastore {self.name}".encode()).hexdigest()
         if self.type.startswith("NFS"):
-            return f"{digits[:8]}-{digits[8:16]}"
+            return nfs_identity(NFS_SERVER, f"/{self.name}")
+        digits = hashlib.sha256(f"datastore {self.name}".encode()).hexdigest()
         return f"{digits[:8]}-{digits[8:16]}-{digits[16:20]}-3cecef{digits[20:26]}"
 
 

@@ -90,7 +90,7 @@ class StorageCommands:
                 "UUID": item.uuid,
                 "Mounted": True,
                 "Type": item.type,
-                "Size": item.size_bytes,
+                "Size": self._ground.storage.size_bytes(item),
                 "Free": self._ground.storage.free_bytes(item),
             }
             for item in self._ground.world.datastores

@@ -56,7 +56,7 @@ def files(volumes: Path, *, volatile: bool) -> dict[str, Any]:
 
 
 def world_part(world: World, *, volatile: bool) -> dict[str, Any]:
-    """Inventory, power and networks."""
+    """Inventory, power, networks, NFS mounts and the firewall."""
     inventory = {
         vm.vmid: {"path": vm.path, "name": vm.name, "state": vm.state, "question": vm.question is not None}
         for vm in sorted(world.vms.values(), key=lambda vm: vm.vmid)
@@ -66,5 +66,11 @@ def world_part(world: World, *, volatile: bool) -> dict[str, Any]:
         "networks": [(group.name, group.vswitch, group.vlan) for group in world.portgroups],
         "vswitches": list(world.vswitches),
         "maintenance": world.maintenance,
+        "mounts": [
+            (item.name, item.type, item.remote_host, item.share, item.read_only)
+            for item in world.datastores
+            if item.type.startswith("NFS")
+        ],
+        "firewall": {one.name: (one.enabled, one.allowed) for one in world.host.rulesets},
         **({"next_vmid": world.next_vmid} if volatile else {}),
     }

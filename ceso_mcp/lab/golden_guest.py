@@ -82,6 +82,9 @@ disable_root: true
 growpart: {mode: 'off'}
 """
 
+# Who waits for a guest to come up knocks often, and must not be locked out for it.
+SSHD_CONFIG = "PerSourcePenalties no\n"
+
 FSTAB = "LABEL=lab-root / ext4 errors=remount-ro 0 1\n"
 
 GRUB_CFG = """set timeout=0
@@ -98,6 +101,7 @@ FILES: dict[str, tuple[int, str]] = {
     "usr/local/sbin/lab-reporter": (0o755, REPORTER),
     "etc/systemd/system/lab-reporter.service": (0o644, REPORTER_UNIT),
     "etc/cloud/cloud.cfg.d/90-lab.cfg": (0o644, CLOUD_CONFIG),
+    "etc/ssh/sshd_config.d/lab.conf": (0o644, SSHD_CONFIG),
     "etc/fstab": (0o644, FSTAB),
     "etc/hostname": (0o644, "localhost\n"),
     "etc/machine-id": (0o444, "uninitialized\n"),

@@ -203,7 +203,8 @@ class Lab:
         lock-out, `max_startups` as in sshd_config, `keep_alive_s` between two askings of a silent client
         (three without an answer drop it); of disks `base_exclusive`, `clone_limit` (0: any number) and
         `mapping`; `raw_opens` ("refused" or "allowed") of extents that are in use, `exec_installed_only`
-        (None: as the release has it). Raises `LabFault` for another name.
+        (None: as the release has it), `python3` (False: its shell finds none). Raises `LabFault` for
+        another name.
         """
         self._ask("configure", **settings)
 
@@ -284,6 +285,13 @@ class Lab:
     def unfill(self, datastore: str) -> None:
         """Give back what `fill` took."""
         self._ask("unfill", datastore=datastore)
+
+    def vanish(self, datastore: str) -> None:
+        """The server of an NFS datastore answers no more; `come_back` makes it answer again."""
+        self._ask("vanish", datastore=datastore)
+
+    def come_back(self, datastore: str) -> None:
+        self._ask("come_back", datastore=datastore)
 
     # --- the control socket
 

@@ -64,8 +64,10 @@ class Hostd:
             self.vim
         )
         HostCommands(world, self.storage).add_to(self.vim)
-        ground = Ground(world, self.storage, self.power, self.save, self.layout.host, self.layout.exports)
-        self.cli = esxcli_of(ground)
+        self.ground = Ground(
+            world, self.storage, self.power, self.save, self.layout.host, self.layout.exports
+        )
+        self.cli = esxcli_of(self.ground)
         self.inventory.save()
 
     def _guests_of(self, world: World) -> Guests:

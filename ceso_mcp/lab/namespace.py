@@ -42,8 +42,8 @@ def needed() -> dict[str, str]:
     return {name: place for name, place in found.items() if place is not None}
 
 
-def furnish(layout: Layout, release: str, version: str, hostname: str) -> None:
-    """Write `/bin`, `/etc` and the library folder of the host below `layout.host`."""
+def furnish(layout: Layout, release: str, version: str, hostname: str, *, python3: bool) -> None:
+    """Write `/bin`, `/etc` and the library folder of the host below `layout.host`; `show_python` too."""
     host = layout.host
     for folder in ("bin", "etc/vmware/hostd", "var/log", "var/spool", "lib", "usr"):
         (host / folder).mkdir(parents=True, exist_ok=True)
@@ -54,9 +54,7 @@ def furnish(layout: Layout, release: str, version: str, hostname: str) -> None:
         place = host / "bin" / name
         place.write_text(text)
         place.chmod(0o755)
-    interpreter = str(Path(sys.base_prefix) / "bin" / Path(sys.executable).resolve().name)
-    _link(host / "bin" / "python3", interpreter)
-    _link(host / "bin" / "python", "python3")
+    show_python(layout, python3)
     for name in LIBRARIES:
         library = host / "lib" / name
         shutil.copytree(Path(__file__).parent / name, library, dirs_exist_ok=True)
@@ -83,6 +81,16 @@ def furnish(layout: Layout, release: str, version: str, hostname: str) -> None:
     (etc / "localtime").write_bytes(b"")
 
 
+def show_python(layout: Layout, there: bool) -> None:
+    """Let the host's commands find `python3` and `python`, or not; takes effect at once."""
+    for name, target in (("python3", programs.INTERPRETER), ("python", "python3")):
+        place = layout.host / "bin" / name
+        if there:
+            _link(place, target)
+        else:
+            place.unlink(missing_ok=True)
+
+
 MOTD = """The time and date of this login have been sent to the system logs.
 
 WARNING:
@@ -102,6 +110,10 @@ def _link(place: Path, target: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         place.unlink()
     place.symlink_to(target)
+
+
+def _interpreter() -> str:
+    return str(Path(sys.base_prefix) / "bin" / Path(sys.executable).resolve().name)
 
 
 def _interpreter_mounts() -> list[str]:
@@ -150,6 +162,7 @@ class Host:
         arguments += ["--ro-bind", str(host / "lib" / "busybox"), BUSYBOX]
         for name in LIBRARIES:
             arguments += ["--ro-bind", str(host / "lib" / name), f"/usr/lib/vmware/lab/{name}"]
+        arguments += ["--symlink", _interpreter(), programs.INTERPRETER]
         arguments += ["--ro-bind", str(host / "lib" / "openssh"), "/usr/lib/vmware/openssh/bin"]
         arguments += ["--bind", str(host / "etc"), "/etc", "--bind", str(host / "var"), "/var"]
         arguments += ["--size", str(32 << 20), "--tmpfs", "/opt"]

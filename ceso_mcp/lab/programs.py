@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ceso_mcp.lab import shell_queries
 
-_HEAD = '#!/bin/python3 -IS\nimport sys\nsys.path.insert(0, "/usr/lib/vmware/lab")\n'
+INTERPRETER = "/usr/lib/vmware/lab/python3"
+"""What the lab's own programs run in: a host that shows no python3 runs them too."""
+_HEAD = f'#!{INTERPRETER} -IS\nimport sys\nsys.path.insert(0, "/usr/lib/vmware/lab")\n'
 _REMOTE = _HEAD + 'from disks.wire import run_remote\nsys.exit(run_remote("{name}", sys.argv[1:]))\n'
 _VMKFSTOOLS = _HEAD + "from disks.vmkfstools import main\nmain(sys.argv[1:])\n"
 

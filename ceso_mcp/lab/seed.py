@@ -9,7 +9,7 @@ import time
 import uuid
 
 from ceso_mcp.lab import guest_block, guest_system, identity, vmx
-from ceso_mcp.lab.blueprint import GOLDEN, HOSTNAME, RELEASES, Blueprint, DiskPlan, VmPlan
+from ceso_mcp.lab.blueprint import GOLDEN, HOSTNAME, NFS_SERVER, RELEASES, Blueprint, DiskPlan, VmPlan
 from ceso_mcp.lab.disks import operations
 from ceso_mcp.lab.disks.chain import Disk
 from ceso_mcp.lab.disks.descriptor import load, store
@@ -48,6 +48,8 @@ def new_world(plan: Blueprint | str) -> World:
                 item.size_bytes,
                 item.type,
                 device=item.device or f"t10.NVMe____LAB_DISK_____________________{number:04d}",
+                remote_host=NFS_SERVER if item.type.startswith("NFS") else "",
+                share=f"/{item.name}" if item.type.startswith("NFS") else "",
             )
             for number, item in enumerate(blueprint.datastores, 1)
         ],
@@ -61,11 +63,7 @@ def clear_volumes(layout: Layout) -> None:
     """Remove every file of the make-believe datastores and of NFS servers."""
     shutil.rmtree(layout.exports, ignore_errors=True)
     for place in layout.volumes.iterdir():
-        if place.is_dir() and not place.is_symlink():
-            for inner in place.iterdir():
-                shutil.rmtree(inner) if inner.is_dir() and not inner.is_symlink() else inner.unlink()
-        else:
-            place.unlink()
+        shutil.rmtree(place) if place.is_dir() and not place.is_symlink() else place.unlink()
 
 
 def make_files(layout: Layout, plan: VmPlan, datastore: str) -> str:

@@ -20,6 +20,7 @@ from ceso_mcp.lab import access, keys, namespace, seed, sockets, sshd
 from ceso_mcp.lab import world as worlds
 from ceso_mcp.lab.blueprint import Blueprint
 from ceso_mcp.lab.command_log import CommandLog
+from ceso_mcp.lab.esxcli_nfs import NfsCommands
 from ceso_mcp.lab.fault_rules import FaultRules
 from ceso_mcp.lab.hostd import Hostd
 from ceso_mcp.lab.layout import Layout
@@ -44,6 +45,7 @@ CONFIGURABLE = (
     "mapping",
     "raw_opens",
     "exec_installed_only",
+    "python3",
 )
 KERNEL = "#1 SMP Release build-{build} Jun 25 2024 00:00:00"
 
@@ -159,6 +161,8 @@ class LabServer:
                 if name not in CONFIGURABLE:
                     raise LabFault(f"the lab has no setting {name!r}")
                 setattr(world, name, value)
+            if "python3" in request:
+                namespace.show_python(self.layout, world.python3)
             self.hostd.save()
             return None
         if action == "add_fault":
@@ -173,6 +177,12 @@ class LabServer:
             return None
         if action == "unfill":
             self.hostd.unfill(request["datastore"])
+            return None
+        if action == "vanish":
+            NfsCommands(self.hostd.ground).vanish(request["datastore"])
+            return None
+        if action == "come_back":
+            NfsCommands(self.hostd.ground).come_back(request["datastore"])
             return None
         raise LabFault(f"the lab's server does not know {action!r}")
 
@@ -203,7 +213,8 @@ def prepare(layout: Layout, release: str) -> None:
         plan = Blueprint.from_json(kept) if kept else Blueprint(release)
         seed.new_world(plan).store(layout.world)
     world = worlds.load(layout.world)
-    namespace.furnish(layout, world.version, KERNEL.format(build=world.build), world.hostname)
+    kernel = KERNEL.format(build=world.build)
+    namespace.furnish(layout, world.version, kernel, world.hostname, python3=world.python3)
     if first or not access.key_file(layout.host / "etc", "root").exists():
         allow_client(layout)
     if first:

@@ -91,13 +91,21 @@ class Storage:
         """True when some datastore has little room; what is used is counted at most once a second."""
         now = time.monotonic()
         if now - self._counted_at > COUNT_AGAIN_S:
-            self._counted = [(item, self.used_bytes(item)) for item in self.world.datastores]
+            self._counted = [
+                (item, self.used_bytes(item)) for item in self.world.datastores if item.accessible
+            ]
             self._counted_at = now
         return any(
             item.size_bytes - item.reserve_bytes - used < NEARLY_FULL_BYTES for item, used in self._counted
         )
 
+    def size_bytes(self, datastore: Datastore) -> int:
+        """What the host shows: nothing of a share whose server does not answer."""
+        return datastore.size_bytes if datastore.accessible else 0
+
     def free_bytes(self, datastore: Datastore) -> int:
+        if not datastore.accessible:
+            return 0
         return max(0, datastore.size_bytes - datastore.reserve_bytes - self.used_bytes(datastore))
 
     def disk_paths(self, vm: Vm) -> dict[str, str]:
@@ -127,8 +135,9 @@ class Storage:
         """Directories by UUID with their names as links beside them."""
         for datastore in self.world.datastores:
             folder = self.volumes / datastore.uuid
-            folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o1755 if datastore.type.startswith("VMFS") else 0o755)
+            if datastore.accessible:
+                folder.mkdir(parents=True, exist_ok=True)
+                folder.chmod(0o1755 if datastore.type.startswith("VMFS") else 0o755)
             link = self.volumes / datastore.name
             if datastore.name != datastore.uuid and not link.is_symlink():
                 link.symlink_to(datastore.uuid)

@@ -160,7 +160,7 @@ class VmCommands:
             "url": [f"{VOLUMES}{item.uuid}" for item in stores],
             "capacity": [str(item.size_bytes) for item in stores],
             "freeSpace": [str(self._storage.free_bytes(item)) for item in stores],
-            "accessible": ["1" for _ in stores],
+            "accessible": ["1" if item.accessible else "0" for item in stores],
             "type": [kind(item) for item in stores],
             "multipleHostAccess": ["<unset>" for _ in stores],
         }

@@ -100,6 +100,8 @@ class World:
     raw_opens: str = "refused"
     # Programs that no VIB brought do not run by path; None: as the release has it.
     exec_installed_only: bool | None = None
+    # Whether its shell finds `python3`; the lab's own programs run either way.
+    python3: bool = True
     # What a reset brings back; see `blueprint`.
     blueprint: dict[str, Any] = field(default_factory=dict)
     memory_bytes: int = 68632666112

@@ -47,6 +47,15 @@ def vim_cmd_worked(reply: Reply, captures: Captures) -> None:
     raise StepFailed(f"the host said: {said}", code="host_refused")
 
 
+def esxcli_worked(reply: Reply, captures: Captures) -> None:
+    """Exit status 0; otherwise the command's own sentence (fact sheet esxcli-and-shell §1.4)."""
+    if reply.ok:
+        return
+    if hostd_unavailable(reply.output):
+        raise HostFault(HOSTD_DOWN, code="hostd_down")
+    raise StepFailed(f"the host said: {_tail(reply)}", code="host_refused")
+
+
 def until_power(state: PowerState, timeout_s: float) -> Until:
     """Poll `vmsvc/power.getstate` until the VM is in `state`: success of a command is no proof."""
 

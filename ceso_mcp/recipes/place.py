@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ceso_mcp.errors import Refused
-from ceso_mcp.esxi.esxcli import Volume
+from ceso_mcp.esxi.esxcli import NfsMount, Volume
 from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.fact import Facts, Reply
 from ceso_mcp.facts.inventory import HostVms
+from ceso_mcp.facts.nfs import NfsMounts
 from ceso_mcp.facts.storage import Datastores, Exists
 from ceso_mcp.fields import file_stem
 from ceso_mcp.plan import Captures, Estimate, Recheck, Step, Undo
@@ -160,7 +161,8 @@ async def choose_place(facts: Facts, name: str, datastore: str, vms: HostVms) ->
 
 
 async def mounted_volume(facts: Facts, datastore: str) -> Volume:
-    """The datastore of that name; raises Refused `no_such_datastore` or `datastore_unavailable`."""
+    """The datastore of that name; raises Refused `no_such_datastore`, `datastore_unavailable`
+    or `datastore_read_only`."""
     stores: tuple[Volume, ...] = await facts.read(Datastores())
     volume = next((v for v in stores if v.name == datastore), None)
     if volume is None:
@@ -170,11 +172,28 @@ async def mounted_volume(facts: Facts, datastore: str) -> Volume:
         )
     if not volume.mounted:
         raise Refused(f"datastore {datastore!r} is not mounted", code="datastore_unavailable")
+    if volume.type.startswith("NFS"):
+        await _refuse_share(facts, datastore)
     return volume
 
 
 def _margin(wanted_bytes: int) -> int:
     return max(MARGIN_BYTES, int(wanted_bytes * MARGIN_SHARE))
+
+
+async def _refuse_share(facts: Facts, datastore: str) -> None:
+    mounts: tuple[NfsMount, ...] = await facts.read(NfsMounts())
+    for mount in mounts:
+        if mount.name != datastore:
+            continue
+        if not mount.accessible:
+            servers = ", ".join(mount.servers)
+            raise Refused(
+                f"the server of datastore {datastore!r} ({servers}) does not answer",
+                code="datastore_unavailable",
+            )
+        if mount.read_only:
+            raise Refused(f"datastore {datastore!r} is mounted read-only", code="datastore_read_only")
 
 
 def _gib(count: int) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ceso_mcp.backup.actions import DiskInto
+from ceso_mcp.backup.actions import DiskInto, Way
 from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.esxi.vmx import VmxDisk
@@ -29,12 +29,13 @@ LONGEST_CHAIN = 31
 class Reading:
     """One disk on its way into a backup: where it hangs on the VM, and its links as they are.
 
-    `parent` is the backup that it is compared with on the host, if there is one.
+    `parent` is the backup that it is compared with, if there is one; `way` is what the host reads it with.
     """
 
     index: int
     node: VmxDisk
     disk: Disk
+    way: Way
     parent: str | None = None
 
     @property
@@ -53,10 +54,13 @@ class Reading:
             capacity_bytes=self.disk.capacity_bytes,
             descriptor=base.descriptor.render(),
             parent=self.parent,
+            way=self.way,
         )
 
 
-async def readings_of(facts: Facts, vm: Vm, *, live: bool) -> tuple[list[Reading], list[tuple[str, str]]]:
+async def readings_of(
+    facts: Facts, vm: Vm, way: Way, *, live: bool
+) -> tuple[list[Reading], list[tuple[str, str]]]:
     """The disks that can be read, and (what, why) for each that cannot."""
     found: list[Reading] = []
     missing: list[tuple[str, str]] = []
@@ -80,7 +84,7 @@ async def readings_of(facts: Facts, vm: Vm, *, live: bool) -> tuple[list[Reading
                 hint="remove some of them first",
             )
         else:
-            found.append(Reading(len(found), node, disk))
+            found.append(Reading(len(found), node, disk, way))
     if not found:
         raise Refused(f"{vm.name!r} has no disk that can be backed up", code="no_disk")
     return found, missing

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from ceso_mcp.backup.actions import DigestsFrom, DiskFrom
+from ceso_mcp.backup.actions import ComparedHere, DigestsFrom, DiskFrom, Way
 from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.plan import Step
 from ceso_mcp.recipes.disks import check_chain, create_disk
-from ceso_mcp.recipes.transfer import compare_disk, write_disk
+from ceso_mcp.recipes.transfer import compare_disk, compare_disk_here, write_disk
 
 
-def restore_disk(backup_id: str, disk: Any, target: DatastorePath) -> list[Step]:
+def restore_disk(backup_id: str, disk: Any, target: DatastorePath, way: Way) -> list[Step]:
     """Make a thin disk at `target` and fill it from `disk`, a record of the backup's manifest."""
     flat = target.sibling(target.name.removesuffix(".vmdk") + "-flat.vmdk")
     return [
         create_disk(disk.capacity_bytes, target, f"make an empty disk {disk.index}"),
-        write_disk(flat, DiskFrom(backup_id, disk.index, disk.capacity_bytes), disk.data_bytes),
-        compare_disk(flat, DigestsFrom(backup_id, disk.index), disk.capacity_bytes),
+        write_disk(flat, DiskFrom(backup_id, disk.index, disk.capacity_bytes, way), disk.data_bytes),
+        compare_disk_here(flat, ComparedHere(backup_id, disk.index))
+        if way == "dd"
+        else compare_disk(flat, DigestsFrom(backup_id, disk.index), disk.capacity_bytes),
         check_chain(target),
     ]
 

@@ -1,20 +1,23 @@
 """Steps that move the contents of disks between the host and a backup repository.
 
 A small program goes to the host's python3 on standard input and leaves no file there. Its text is
-part of the plan, and so of what the confirm token is bound to.
+part of the plan, and so of what the confirm token is bound to. A host without python3 does it with `dd`.
 """
 
 from __future__ import annotations
 
-from ceso_mcp.backup.actions import DigestsFrom, DiskFrom, DiskInto, FileFrom, FileInto, KnownDigests
-from ceso_mcp.backup.agents import (
-    LOADER,
-    Mode,
-    agent_stdin,
-    compared_up_to,
-    parse_compare_result,
-    parse_write_result,
+from ceso_mcp.backup.actions import (
+    ComparedHere,
+    DigestsFrom,
+    DiskFrom,
+    DiskInto,
+    FileFrom,
+    FileInto,
+    KnownDigests,
 )
+from ceso_mcp.backup.agents import LOADER, Mode, agent_stdin
+from ceso_mcp.backup.answers import compared_up_to, parse_compare_result, parse_write_result
+from ceso_mcp.backup.dd import read_line, write_line
 from ceso_mcp.backup.sums import block_bytes_for
 from ceso_mcp.errors import StepFailed
 from ceso_mcp.esxi.paths import DatastorePath
@@ -28,12 +31,21 @@ STREAM_TIMEOUT_S = 24 * 3600.0
 
 def read_disk(flat: DatastorePath, into: DiskInto, expected_bytes: int) -> Step:
     """Stream a flat extent into the open backup: every block that is not zero, or, if the disk has a
-    parent, those that differ from it, which nobody can say beforehand how many they are."""
+    parent, those that differ from it, which nobody can say beforehand how many they are. By `dd` all
+    of it comes."""
+    if into.way == "dd":
+        return Step(
+            f"read disk {into.index} ({into.node}), all of it",
+            read_line(flat),
+            into=into,
+            reads_only=True,
+            timeout_s=STREAM_TIMEOUT_S,
+        )
     block_bytes = block_bytes_for(into.capacity_bytes)
     compared = ["changed"] if into.parent else []
     return Step(
         f"read disk {into.index} ({into.node})" + (", what changed" if compared else ""),
-        _agent("read", flat, into.capacity_bytes, block_bytes, "all", *compared),
+        _agent("read", flat, into.capacity_bytes, block_bytes, *compared),
         stdin=Text.of(agent_stdin("read").decode()),
         feed=KnownDigests(into.index, into.parent) if into.parent else None,
         into=into,
@@ -57,10 +69,11 @@ def write_disk(flat: DatastorePath, source: DiskFrom, data_bytes: int) -> Step:
         if result.capacity_bytes != source.capacity_bytes:
             raise StepFailed("the disk on the host has another size", code="size_differs")
 
+    by_dd = source.way == "dd"
     return Step(
         f"write disk {source.index}",
-        _agent("write", flat, source.capacity_bytes),
-        stdin=Text.of(agent_stdin("write").decode()),
+        write_line(flat, source.capacity_bytes) if by_dd else _agent("write", flat, source.capacity_bytes),
+        stdin=None if by_dd else Text.of(agent_stdin("write").decode()),
         feed=source,
         judge=judge,
         repeatable=True,
@@ -70,7 +83,7 @@ def write_disk(flat: DatastorePath, source: DiskFrom, data_bytes: int) -> Step:
 
 
 def compare_disk(flat: DatastorePath, digests: DigestsFrom, capacity_bytes: int) -> Step:
-    """Read the disk back on the host and compare every block's digest with the backup's."""
+    """Read the disk back on the host and compare every block's digest there with the backup's."""
 
     def percent(said: str) -> float | None:
         offset = compared_up_to(said)
@@ -88,16 +101,21 @@ def compare_disk(flat: DatastorePath, digests: DigestsFrom, capacity_bytes: int)
     )
 
 
+def compare_disk_here(flat: DatastorePath, backup: ComparedHere) -> Step:
+    """Read the whole disk back by `dd` and compare every block's digest here with the backup's."""
+    return Step(
+        f"read disk {backup.index} back, all of it, and compare it with the backup",
+        read_line(flat),
+        into=backup,
+        reads_only=True,
+        timeout_s=STREAM_TIMEOUT_S,
+    )
+
+
 def _nothing_differs(reply: Reply, captures: Captures) -> None:
     if not reply.stdout.strip():
         reply.require("comparing the disk")
-    result = parse_compare_result(reply.stdout)
-    if result.different:
-        first = ", ".join(str(offset) for offset in result.first[:4])
-        raise StepFailed(
-            f"{result.different} of {result.blocks} blocks differ from the backup, at {first}…",
-            code="restore_differs",
-        )
+    parse_compare_result(reply.stdout).require_same()
     reply.require("comparing the disk")
 
 

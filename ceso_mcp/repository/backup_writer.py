@@ -27,13 +27,14 @@ from ceso_mcp.backup.manifest import (
     VmRecord,
     stored_sizes,
 )
-from ceso_mcp.backup.names import FILES, MANIFEST, PACKS, BackupId, kept_file_name
+from ceso_mcp.backup.names import FILES, MANIFEST, PACKS, SIGNATURE, BackupId, kept_file_name
 from ceso_mcp.backup.sums import KEY_BYTES, block_bytes_for
 from ceso_mcp.errors import InvalidArguments, RepositoryFault
 from ceso_mcp.repository import seal
 from ceso_mcp.repository.disk_writer import DiskFacts, DiskWriter, Workers
 from ceso_mcp.repository.lock import RepositoryLock
 from ceso_mcp.repository.parent import ParentDisk
+from ceso_mcp.repository.signing import SigningKey
 from ceso_mcp.repository.store import Store
 
 FILES_LIMIT_BYTES = 64 << 20
@@ -43,11 +44,15 @@ _CONSISTENCY: dict[str, Literal["powered_off", "crash"]] = {"cold": "powered_off
 
 
 class BackupWriter:
-    """Holds the repository's lock until `commit` or `abandon`. Also a context manager that abandons."""
+    """Holds the repository's lock until `commit` or `abandon`. Also a context manager that abandons.
 
-    def __init__(self, store: Store, backup_id: BackupId) -> None:
+    With a `signer` the manifest is signed.
+    """
+
+    def __init__(self, store: Store, backup_id: BackupId, signer: SigningKey | None = None) -> None:
         store.check_recipients()
         self._store = store
+        self._signer = signer
         self.backup_id = backup_id
         self._disks: dict[int, DiskWriter] = {}
         self._files: dict[str, bytes] = {}
@@ -85,12 +90,14 @@ class BackupWriter:
         capacity_bytes: int,
         descriptor: str,
         parent: ParentDisk | None = None,
+        raw: bool = False,
     ) -> DiskWriter:
         """Begin disk `index`; several may be open at once.
 
         `node` is its place (`scsi0:0`), `descriptor` the text of its VMDK descriptor; `parent` what
-        the host compares it with, if it sends only what changed. Raises InvalidArguments for a
-        repeated index, a capacity that no disk has, or a parent of another size.
+        the host compares it with, if it sends only what changed. Of a `raw` disk every byte comes, and it
+        is compared here. Raises InvalidArguments for a repeated index, a capacity that no disk has, or a
+        parent of another size.
         """
         self._require_open()
         block_bytes_for(capacity_bytes)
@@ -101,7 +108,9 @@ class BackupWriter:
         facts = DiskFacts(index, _clean(node), _clean(file_name), capacity_bytes, _clean(descriptor))
         # Digests can be compared only if they were made with the same key.
         key = os.urandom(KEY_BYTES) if parent is None else parent.key
-        writer = DiskWriter(self._store, self.backup_id, facts, key, self._workers, self._note_pack, parent)
+        writer = DiskWriter(
+            self._store, self.backup_id, facts, key, self._workers, self._note_pack, parent, raw
+        )
         self._disks[index] = writer
         return writer
 
@@ -164,6 +173,7 @@ class BackupWriter:
             repository=self._store.settings.id,
             encryption=self._store.settings.encryption,
             parent=parent,
+            signature=None if self._signer is None else "sshsig",
             vm=VmRecord(
                 name=_clean(vm_name),
                 uuid_bios=_clean(vm_uuid),
@@ -182,7 +192,11 @@ class BackupWriter:
         )
         content = manifest_text.render(manifest)
         manifest_text.parse(content)
+        signature = None if self._signer is None else self._signer.sign(content)
         self._lock.require()
+        if signature is not None:
+            # First: a manifest that says it is signed is never seen without its signature.
+            self._store.target.replace(self.backup_id.object(SIGNATURE), signature)
         self._store.target.put(self.backup_id.object(MANIFEST), [content])
         # If so much time passed that others may have taken the lock, they may have removed packs
         # which no manifest named yet.

@@ -13,6 +13,7 @@ from ceso_mcp.backup.framing import Framer
 from ceso_mcp.backup.manifest import DiskRecord, PackRef
 from ceso_mcp.backup.names import BackupId
 from ceso_mcp.backup.pack import seek_table
+from ceso_mcp.backup.raw_stream import RawDecoder
 from ceso_mcp.backup.sums import block_bytes_for, frame_bytes_for, run_digests
 from ceso_mcp.backup.wire import WireDecoder
 from ceso_mcp.errors import InvalidArguments, RepositoryFault
@@ -65,7 +66,8 @@ class DiskWriter:
     Memory stays the same for any disk: the frames being compressed, one open pack, one being
     stored, and 16 bytes per block. `feed` blocks when those are full.
 
-    With a `parent`, what the host did not send is as it is there; the map names the parent's packs.
+    With a `parent`, what the host did not send is as it is there; the map names the parent's packs. A
+    `raw` stream is all bytes of the disk: what would not have been sent is left out here.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class DiskWriter:
         workers: Workers,
         on_pack: Callable[[PackRef, bool], None],
         parent: ParentDisk | None = None,
+        raw: bool = False,
     ) -> None:
         self._store = store
         self._folder = backup_id.folder
@@ -86,7 +89,10 @@ class DiskWriter:
         self._on_pack = on_pack
         self._block_bytes = block_bytes_for(disk.capacity_bytes)
         self._frame_bytes = frame_bytes_for(self._block_bytes)
-        self._decoder = WireDecoder(disk.capacity_bytes, self._block_bytes)
+        self._decoder: WireDecoder | RawDecoder = WireDecoder(disk.capacity_bytes, self._block_bytes)
+        if raw:
+            known = None if parent is None else parent.digests
+            self._decoder = RawDecoder(disk.capacity_bytes, self._block_bytes, key, known)
         self._framer = Framer(self._block_bytes, self._frame_bytes)
         self._compressing: deque[tuple[int, int, Future[tuple[bytes, bytes]]]] = deque()
         self._in_flight_bytes = 0

@@ -15,7 +15,12 @@ from ceso_mcp.lab import Lab, golden, qemu_command, qemu_firmware
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("lab")
+
+
+@pytest.fixture(scope="session")
+def lab(lab_folder: Path) -> Iterator[Lab]:
     cache = golden.default_cache()
     try:
         qemu_command.needed()
@@ -27,10 +32,19 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             raise
         pytest.skip(fault.message)
     golden.build(cache)
-    lab = Lab(tmp_path_factory.mktemp("lab"))
+    lab = Lab(lab_folder)
     lab.start(guests="qemu", golden_cache=cache)
     yield lab
     lab.stop()
+
+
+@pytest.fixture(autouse=True)
+def what_guests_said(lab: Lab, lab_folder: Path) -> Iterator[None]:
+    """Prints the end of each console and what QEMU said; it is shown when the test fails."""
+    yield
+    for said in sorted(lab_folder.glob("guests/*/*.log")):
+        lines = said.read_text("utf-8", "replace").splitlines()[-12:]
+        print(f"== {said.parent.name}/{said.name}", *lines, sep="\n")
 
 
 @pytest.fixture(scope="session")

@@ -62,7 +62,10 @@ class Door:
         return self._once("true").returncode == 0
 
     def run(self, line: str) -> str:
-        """The output of `line`, which must end with 0; a guest that has yet to come up is waited for."""
+        """The output of `line`, which must end with 0; a guest that has yet to come up is waited for.
+
+        One that let us in may refuse the next connection: with `ssh_pwauth` cloud-init starts sshd once more.
+        """
         end = time.monotonic() + BOOT_TIMEOUT_S
         while (ran := self._once(line)).returncode == NO_CONNECTION:
             assert time.monotonic() < end, f"{self.address} cannot be reached: {ran.stderr}"

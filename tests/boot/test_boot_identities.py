@@ -122,7 +122,7 @@ async def test_guests_made_in_every_way_run_side_by_side_and_share_nothing(
     try:
         await house.do("prepare_template", vm=GOLDEN)
         # One by DHCP and one with everything given start together.
-        await house.do("create_vm", name="leased", template=GOLDEN, power_on=False, **asked)
+        await house.do("create_vm", name="leased", template=GOLDEN, memory_mib=512, power_on=False, **asked)
         await house.do("power_vm", vm="leased", action="on")
         leases()
         await house.do(
@@ -130,6 +130,7 @@ async def test_guests_made_in_every_way_run_side_by_side_and_share_nothing(
             name="one",
             template=GOLDEN,
             hostname="one.example.test",
+            memory_mib=512,
             ipv4="192.0.2.61/24",
             gateway4="192.0.2.1",
             ipv6="2001:db8::61/64",

@@ -12,7 +12,9 @@ import pytest
 from e2e.conftest import KEY, TEMPLATE, House, at_rest, settled
 from e2e.dying import die, recover
 from e2e.test_failures import no_marks
+from e2e.test_incremental import flat_of
 from e2e.test_main_job import SMALL
+from e2e.test_no_python import shrink
 from e2e.test_several_datastores import DATA, NODE, OTHER, vm_on_two_datastores
 
 from ceso_mcp.app import Ceso
@@ -23,6 +25,7 @@ from ceso_mcp.preview import Preview
 from ceso_mcp.ssh import HostConnection
 
 NEW = "it's new"
+SHARE: dict[str, Any] = {"name": "it's nfs", "servers": ["nas.lab.example"], "share": "/srv/vm's"}
 OPERATIONS: dict[str, dict[str, Any]] = {
     "create_vm": {"name": NEW, "template": TEMPLATE, "ssh_keys": [KEY], "disk_gib": 3, "wait_s": 10},
     "clone_vm": {"name": NEW, "source": TEMPLATE, "power_on": True, "wait_s": 10},
@@ -41,6 +44,8 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "restore_in_place": {"vm": "web01"},
     "settle_restore restored": {"vm": "web01", "keep": "restored"},
     "settle_restore before": {"vm": "web01", "keep": "before"},
+    "backup_vm without python3": {"vm": "web01"},
+    "restore_vm without python3": {"name": NEW, "datastore": "datastore1"},
     "delete_vm": {"vm": "web01"},
     "delete_vm on two datastores": {"vm": "web01", "disks_elsewhere": "delete"},
     "clone_vm from a pool": {"name": NEW, "source": SMALL, "pool": "lab"},
@@ -55,6 +60,8 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "forget_backups": {},
     "restore_disk": {"vm": "web01"},
     "drill_backup": {"wait_s": 2},
+    "mount_datastore": {**SHARE, "wait_s": 2},
+    "unmount_datastore": {"name": SHARE["name"]},
     "prepare_template": {"vm": TEMPLATE},
     "unmark_template": {"vm": TEMPLATE},
 }
@@ -65,11 +72,20 @@ ON_TWO_DATASTORES = (
     "settle_restore before",
     "delete_vm on two datastores",
 )
+OF_SHARES = ("mount_datastore", "unmount_datastore")
 ON_TEMPLATES = ("prepare_template", "unmark_template")
 RESTARTS = ("backup_vm with restart", "readdress_vm with restart")
 REGISTER_AGAIN = ("restore_in_place", "settle_restore before", "delete_vm on two datastores")
 GUEST_RUNS = (*RESTARTS, "power_vm shutdown")
-MAKES_A_VM = ("create_vm", "clone_vm", "restore_vm", "restore_vm on two datastores", "clone_vm from a pool")
+MAKES_A_VM = (
+    "create_vm",
+    "clone_vm",
+    "restore_vm",
+    "restore_vm without python3",
+    "restore_vm on two datastores",
+    "clone_vm from a pool",
+)
+WITHOUT_PYTHON = ("backup_vm without python3", "restore_vm without python3")
 FROM_A_POOL = ("clone_vm from a pool", "delete_vm from a pool")
 POOL = {"name": "lab", "ranges": ["198.18.0.0/16"], "gateway4": "198.18.0.1"}
 DEATHS = ("worker dies before", "worker dies after", "machine reboots before", "machine reboots after")
@@ -151,7 +167,10 @@ async def prepared(house: House, operation: str) -> dict[str, Any]:
         "backup_vm with snapshots",
         "clone_vm from a pool",
         *ON_TEMPLATES,
+        *OF_SHARES,
     )
+    if operation == "unmount_datastore":
+        await house.do("mount_datastore", **SHARE)
     if operation in ON_TWO_DATASTORES:
         made = await vm_on_two_datastores(house)
         if operation.startswith("settle"):
@@ -161,11 +180,14 @@ async def prepared(house: House, operation: str) -> dict[str, Any]:
     elif operation not in copies:
         asked = {"name": "web01", "ssh_keys": [KEY], "power_on": False, "unprepared": True, **pool}
         await house.do("create_vm", template=TEMPLATE if operation in GUEST_RUNS else SMALL, **asked)
+    await asyncio.to_thread(house.lab.configure, python3=operation not in WITHOUT_PYTHON)
+    if operation in WITHOUT_PYTHON:
+        shrink(flat_of(house, "web01"))
     if operation == "forget_backups":
         await house.do("backup_vm", vm="web01")
         await house.do("backup_vm", vm="web01")
         await house.do("set_retention", keep_last=1)
-    if operation in ("restore_vm", "restore_disk", "drill_backup", "prune_repository"):
+    if operation.startswith(("restore_", "drill_backup", "prune_repository")):
         made = await house.do("backup_vm", vm="web01")
         if operation != "prune_repository":
             arguments["backup_id"] = made["backup_id"]
@@ -312,6 +334,11 @@ async def violations(house: House, job: Job, before: Any, operation: str) -> lis
         after == before
     ):
         found.append(f"the job is {job.state}, but the VM is as it was, or not")
+    if operation in OF_SHARES:
+        there = any(row.name == SHARE["name"] for row in (await house.ask("list_datastores")).datastores)
+        was = operation == "unmount_datastore"
+        if (there == was) != (after == before) or (job.state == "done" and there == was):
+            found.append(f"the job is {job.state}, {there=}, and the host is as before: {after == before}")
     if operation in ON_TEMPLATES:
         changed_files = dict(before["files"].items() ^ after["files"].items())
         if any(not name.endswith(f"/{TEMPLATE}.vmx") for name in changed_files):

@@ -69,6 +69,12 @@ class RememberingLab:
     def reset(self) -> None:
         self.calls.append(("reset", None))
 
+    def vanish(self, datastore: str) -> None:
+        self.calls.append(("vanish", datastore))
+
+    def come_back(self, datastore: str) -> None:
+        self.calls.append(("come_back", datastore))
+
     def log(self, since: int = 0) -> list[Entry]:
         return [Entry(seq=since + 1)]
 
@@ -159,6 +165,13 @@ def test_the_shell_takes_the_place_of_the_command(
     monkeypatch.setattr(os, "execvp", lambda program, argv: become.append(argv))
     assert type_in("lab", "shell").exit_code == 0
     assert become == [["ssh", "root@lab"]]
+
+
+def test_a_server_of_nfs_goes_and_comes_back(lab: type[RememberingLab]) -> None:
+    assert type_in("lab", "vanish", "my share").exit_code == 0
+    assert type_in("lab", "come-back", "my share").exit_code == 0
+    told = [call for call in lab.calls if call[0] != "directory"]
+    assert told == [("vanish", "my share"), ("come_back", "my share")]
 
 
 def test_reset_and_stop_are_told(lab: type[RememberingLab]) -> None:

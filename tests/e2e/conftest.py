@@ -114,6 +114,7 @@ def at_rest(house: House) -> dict[str, Any]:
 
 @pytest.fixture
 async def house(shared_lab: Lab, tmp_path: Path) -> AsyncIterator[House]:
+    await asyncio.to_thread(shared_lab.configure, python3=True)
     await asyncio.to_thread(shared_lab.reset)
     await asyncio.to_thread(settled, shared_lab)
     house = House(shared_lab, tmp_path)

@@ -76,6 +76,67 @@ def test_a_share_with_a_running_vm_stays(stated: Stated) -> None:
     assert stated.world.datastore("share") is mount
 
 
+def test_a_share_of_nfs_41_is_mounted_from_its_servers(stated: Stated) -> None:
+    changed(stated, f"{NFS}41 add -H nas1,nas2 -s /vol/a -v share -r")
+    (row,) = esxcli(stated, f"{NFS}41 list").splitlines()[2:]
+    assert row.split()[:7] == ["share", "nas1,nas2", "/vol/a", "true", "true", "true", "AUTH_SYS"]
+    assert esxcli(stated, f"{NFS} list") == ""
+    assert "share,NFS41" in values(stated, "storage filesystem list", "VolumeName", "Type")
+    assert "is already exported by" in esxcli(stated, f"{NFS}41 add -H nas1,nas2 -s /vol/a -v b -> 1")
+    assert esxcli(stated, f"{NFS} remove -v share -> 1")
+    changed(stated, f"{NFS}41 remove -v share")
+    assert esxcli(stated, f"{NFS}41 list") == ""
+
+
+def allowed(stated: Stated, name: str) -> tuple[bool, list[str]]:
+    (ruleset,) = [one for one in stated.world.host.rulesets if one.name == name]
+    return ruleset.enabled, ruleset.allowed
+
+
+def test_mounting_opens_the_firewall_for_the_server_and_removing_closes_it(stated: Stated) -> None:
+    """VMware, vSphere Storage, "NFS Client Firewall Behavior"."""
+    before = allowed(stated, "nfsClient")
+    changed(stated, f"{NFS} add -H nas -s /vol/a -v a", f"{NFS} add -H nas -s /vol/b -v b")
+    changed(stated, f"{NFS} add -H other -s /vol/c -v c")
+    assert allowed(stated, "nfsClient") == (True, ["nas", "other"])
+    changed(stated, f"{NFS} remove -v a", f"{NFS} remove -v c")
+    assert allowed(stated, "nfsClient") == (True, ["nas"])
+    changed(stated, f"{NFS} remove -v b")
+    assert allowed(stated, "nfsClient") == before == (False, [])
+    changed(stated, f"{NFS}41 add -H nas -s /vol/a -v a", f"{NFS}41 remove -v a")
+    assert allowed(stated, "nfs41Client") == (True, [])
+
+
+@pytest.mark.parametrize("kind", [NFS, f"{NFS}41"])
+def test_a_share_vanishes_and_comes_back(lab: Lab, host_shell: HostShell, kind: str) -> None:
+    fresh = set(lab.fingerprint()["files"])
+    host_shell.ok(f"esxcli {kind} add -H nas -s /vol/a -v 'my share'")
+    host_shell.ok("echo kept > '/vmfs/volumes/my share/file'")
+    there = lab.fingerprint()
+    lab.vanish("my share")
+    for line in ("cat '/vmfs/volumes/my share/file'", "touch '/vmfs/volumes/my share/new'"):
+        gone = host_shell.run(line)
+        assert gone.exit != 0
+        assert b"No such file" not in gone.stderr
+    (row,) = host_shell.ok(f"esxcli {kind} list").splitlines()[2:]
+    mounted = "true" if kind == NFS else "false"
+    at = 5 if kind == NFS else 4  # NFS 3 also shows a card
+    assert row.split()[at : at + 2] == ["false", mounted]
+    assert "accessible = false" in host_shell.ok("vim-cmd hostsvc/datastore/listsummary")
+    lab.stop()
+    lab.start()
+    lab.come_back("my share")
+    assert host_shell.ok("cat '/vmfs/volumes/my share/file'") == "kept\n"
+    assert lab.fingerprint() == there
+    lab.vanish("my share")
+    host_shell.ok(f"esxcli {kind} remove -v 'my share'")
+    host_shell.ok(f"esxcli {kind} add -H nas -s /vol/a -v 'my share'")
+    assert host_shell.ok("cat '/vmfs/volumes/my share/file'") == "kept\n"
+    lab.vanish("my share")
+    lab.reset()
+    assert set(lab.fingerprint()["files"]) == fresh
+
+
 def test_switches_and_portgroups(stated: Stated) -> None:
     changed(
         stated,

@@ -21,6 +21,8 @@ pytestmark = pytest.mark.timeout(120)
 INSPECTOR = "@modelcontextprotocol/inspector@2.12.0"
 EVERY_TOOL = {
     "discover": [],
+    "list_datastores": [],
+    "mount_datastore": ["name=nas", 'servers=["nas.lab.example"]', "share=/srv/vms"],
     "list_vms": ["limit=2"],
     "show_vm": ["vm=ubuntu-24.04-golden"],
     "create_vm": [
@@ -46,6 +48,7 @@ EVERY_TOOL = {
 ASK_FOR_WHAT_IS_NOT_THERE = {
     "verify_backup": "backup_id=564d0000-0000-0000-0000-000000000000/20260101T000000Z-abcd",
     "recover": "abandoned=true",
+    "unmount_datastore": "name=nowhere",
     "settle_restore": "vm=nowhere",
     "scrub_guestinfo": "vm=nowhere",
     "prune_repository": "",

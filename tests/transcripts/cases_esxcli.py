@@ -42,6 +42,10 @@ def volumes(text: str) -> Any:
     return len(found), [v.name for v in found[:3]], astuple(found[-1])
 
 
+def mounts(text: str) -> Any:
+    return [astuple(mount) for mount in esxcli.nfs_mounts(text)]
+
+
 def portgroups(text: str) -> Any:
     return [astuple(p) for p in esxcli.portgroups(text)][:3]
 
@@ -100,6 +104,7 @@ DONE = (
 BCM = "Broadcom Corporation NetXtreme BCM5720 Gigabit Ethernet"
 OS = "VMware ESXi"
 
+NETAPP = ("netapp_nfs_ds01", "3", ("192.168.1.230",), "/esxi_datastore_01")
 CASES = [
     Case("esxcli-account-list-1.txt", rows("User ID", "Description"), (3, ("root", "Administrator"))),
     Case("esxcli-component-apply-1.txt", items("Message"), (["Installation Result"], (DONE,))),
@@ -296,6 +301,31 @@ CASES = [
         ),
     ),
     Case("esxcli-nfs-list-2.txt", rows("Accessible", "Mounted"), (1, ("false", "true"))),
+    Case(
+        "esxcli-nfs-list-2.txt",
+        mounts,
+        [("ISOs", "3", ("192.168.0.100",), "/srv/nfs/ISOs", False, True, False, "", "", 1, False)],
+    ),
+    Case(
+        "esxcli-nfs-list-3.txt",
+        mounts,
+        [
+            (*NETAPP, True, True, False, "", "vmk0", 1, False),
+        ],
+    ),
+    Case(
+        "esxcli-nfs-list-4.txt",
+        mounts,
+        [
+            ("ssd", "3", ("192.168.10.5",), "/data/ssd", True, True, False, "", "", 1, False),
+            ("hdd", "3", ("192.168.10.5",), "/data/hdd", True, True, False, "", "", 1, False),
+        ],
+    ),
+    Case(
+        "esxcli-nfs41-list-1.txt",
+        mounts,
+        [("isos", "4.1", ("10.1.0.7",), "/backups/isos", False, False, False, "AUTH_SYS", "", 1, False)],
+    ),
     Case("esxcli-nfs-list-3.txt", rows("Vmknic", "Connections"), (1, ("vmk0", "1"))),
     Case(
         "esxcli-nfs-list-4.txt", rows("Host", "Hardware Acceleration"), (2, ("192.168.10.5", "Not Supported"))

@@ -7,6 +7,7 @@ Everything is on standard output, failures included; exit status 0 is success an
 from __future__ import annotations
 
 from ceso_mcp.esxi.esxcli.failure import EsxcliError, esxcli_error
+from ceso_mcp.esxi.esxcli.nfs import NfsMount, NfsVersion, nfs_mounts
 from ceso_mcp.esxi.esxcli.readers import (
     CpuGlobal,
     PciDevice,
@@ -31,6 +32,8 @@ __all__ = [
     "Block",
     "CpuGlobal",
     "EsxcliError",
+    "NfsMount",
+    "NfsVersion",
     "PciDevice",
     "PhysicalNic",
     "Portgroup",
@@ -46,6 +49,7 @@ __all__ = [
     "hardware_memory",
     "json_value",
     "keyvalue_rows",
+    "nfs_mounts",
     "nics",
     "pci_devices",
     "portgroups",

@@ -97,13 +97,13 @@ def filesystems(stdout: str) -> list[Volume]:
     what = "storage filesystem list"
     return [
         Volume(
-            mount_point=_text(row, "Mount Point", what),
-            name=_text(row, "Volume Name", what, may_be_empty=True),
-            uuid=_text(row, "UUID", what),
-            mounted=_flag(row, "Mounted", what),
-            type=_text(row, "Type", what),
-            size_bytes=_number(row, "Size", what),
-            free_bytes=_number(row, "Free", what),
+            mount_point=text(row, "Mount Point", what),
+            name=text(row, "Volume Name", what, may_be_empty=True),
+            uuid=text(row, "UUID", what),
+            mounted=flag(row, "Mounted", what),
+            type=text(row, "Type", what),
+            size_bytes=number(row, "Size", what),
+            free_bytes=number(row, "Free", what),
         )
         for row in table(stdout)
     ]
@@ -114,10 +114,10 @@ def portgroups(stdout: str) -> list[Portgroup]:
     what = "portgroup list"
     return [
         Portgroup(
-            name=_text(row, "Name", what),
-            virtual_switch=_text(row, "Virtual Switch", what),
-            active_clients=_number(row, "Active Clients", what),
-            vlan_id=_number(row, "VLAN ID", what),
+            name=text(row, "Name", what),
+            virtual_switch=text(row, "Virtual Switch", what),
+            active_clients=number(row, "Active Clients", what),
+            vlan_id=number(row, "VLAN ID", what),
         )
         for row in table(stdout)
     ]
@@ -128,10 +128,10 @@ def vm_processes(stdout: str) -> list[RunningVm]:
     what = "vm process list"
     return [
         RunningVm(
-            world_id=_number(one.fields, "World ID", what),
-            uuid=_text(one.fields, "UUID", what),
-            display_name=_text(one.fields, "Display Name", what),
-            config_file=_text(one.fields, "Config File", what),
+            world_id=number(one.fields, "World ID", what),
+            uuid=text(one.fields, "UUID", what),
+            display_name=text(one.fields, "Display Name", what),
+            config_file=text(one.fields, "Config File", what),
         )
         for one in blocks(stdout)
     ]
@@ -142,20 +142,20 @@ def version(stdout: str) -> Version:
     what = "system version get"
     fields = block(stdout)
     return Version(
-        product=_text(fields, "Product", what),
-        version=_text(fields, "Version", what),
-        build=_text(fields, "Build", what).removeprefix("Releasebuild-"),
-        update=_text(fields, "Update", what, may_be_empty=True),
-        patch=_text(fields, "Patch", what, may_be_empty=True),
+        product=text(fields, "Product", what),
+        version=text(fields, "Version", what),
+        build=text(fields, "Build", what).removeprefix("Releasebuild-"),
+        update=text(fields, "Update", what, may_be_empty=True),
+        patch=text(fields, "Patch", what, may_be_empty=True),
     )
 
 
 def hardware_memory(stdout: str) -> int:
     """Bytes of memory, from `esxcli hardware memory get` (esxcli-memory-3)."""
-    text = _text(block(stdout), "Physical Memory", "hardware memory get")
-    found = re.fullmatch("([0-9]{1,20}) Bytes", text)
+    memory = text(block(stdout), "Physical Memory", "hardware memory get")
+    found = re.fullmatch("([0-9]{1,20}) Bytes", memory)
     if found is None:
-        raise Unreadable("hardware memory get", "the memory is not in bytes", line=text)
+        raise Unreadable("hardware memory get", "the memory is not in bytes", line=memory)
     return int(found.group(1))
 
 
@@ -164,9 +164,9 @@ def cpu_global(stdout: str) -> CpuGlobal:
     what = "hardware cpu global get"
     fields = block(stdout)
     return CpuGlobal(
-        packages=_number(fields, "CPU Packages", what),
-        cores=_number(fields, "CPU Cores", what),
-        threads=_number(fields, "CPU Threads", what),
+        packages=number(fields, "CPU Packages", what),
+        cores=number(fields, "CPU Cores", what),
+        threads=number(fields, "CPU Threads", what),
     )
 
 
@@ -175,14 +175,14 @@ def nics(stdout: str) -> list[PhysicalNic]:
     what = "network nic list"
     return [
         PhysicalNic(
-            name=_text(row, "Name", what),
-            pci_device=_text(row, "PCI Device", what),
-            driver=_text(row, "Driver", what),
-            link_up=_text(row, "Link Status", what) == "Up",
-            speed_mbit=_number(row, "Speed", what),
-            mac=_text(row, "MAC Address", what),
-            mtu=_number(row, "MTU", what),
-            description=_text(row, "Description", what, may_be_empty=True),
+            name=text(row, "Name", what),
+            pci_device=text(row, "PCI Device", what),
+            driver=text(row, "Driver", what),
+            link_up=text(row, "Link Status", what) == "Up",
+            speed_mbit=number(row, "Speed", what),
+            mac=text(row, "MAC Address", what),
+            mtu=number(row, "MTU", what),
+            description=text(row, "Description", what, may_be_empty=True),
         )
         for row in table(stdout)
     ]
@@ -200,7 +200,7 @@ def pci_devices(stdout: str) -> list[PciDevice]:
         fields = {label.lower(): value for label, value in one.fields.items()}
         found.append(
             PciDevice(
-                address=_text(fields, "address", what),
+                address=text(fields, "address", what),
                 device_name=fields.get("device name", ""),
                 vendor_name=fields.get("vendor name", ""),
                 device_id=fields.get("device id", ""),
@@ -208,28 +208,31 @@ def pci_devices(stdout: str) -> list[PciDevice]:
                 vmkernel_name=fields.get("vmkernel name", ""),
                 configured_owner=fields.get("configured owner", ""),
                 current_owner=fields.get("current owner", ""),
-                passthru_capable="passthru capable" in fields and _flag(fields, "passthru capable", what),
+                passthru_capable="passthru capable" in fields and flag(fields, "passthru capable", what),
             )
         )
     return found
 
 
-def _text(fields: Mapping[str, str], label: str, what: str, *, may_be_empty: bool = False) -> str:
+def text(fields: Mapping[str, str], label: str, what: str, *, may_be_empty: bool = False) -> str:
+    """The value of `label`; raises Unreadable if it is not there, or empty."""
     value = fields.get(label)
     if value is None or not (value or may_be_empty):
         raise Unreadable(what, f"it has no {label}", line=repr(dict(fields)))
     return value
 
 
-def _number(fields: Mapping[str, str], label: str, what: str) -> int:
-    text = _text(fields, label, what)
-    if not re.fullmatch("-?[0-9]{1,20}", text):
-        raise Unreadable(what, f"{label} is not a number", line=text)
-    return int(text)
+def number(fields: Mapping[str, str], label: str, what: str) -> int:
+    """The number under `label`; raises Unreadable if it is none."""
+    found = text(fields, label, what)
+    if not re.fullmatch("-?[0-9]{1,20}", found):
+        raise Unreadable(what, f"{label} is not a number", line=found)
+    return int(found)
 
 
-def _flag(fields: Mapping[str, str], label: str, what: str) -> bool:
-    text = _text(fields, label, what)
-    if text not in ("true", "false"):
-        raise Unreadable(what, f"{label} is neither true nor false", line=text)
-    return text == "true"
+def flag(fields: Mapping[str, str], label: str, what: str) -> bool:
+    """True or false under `label`; raises Unreadable for anything else."""
+    found = text(fields, label, what)
+    if found not in ("true", "false"):
+        raise Unreadable(what, f"{label} is neither true nor false", line=found)
+    return found == "true"

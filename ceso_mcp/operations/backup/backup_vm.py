@@ -14,11 +14,11 @@ from ceso_mcp.backup.names import BackupId, vm_id
 from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.fact import Facts
-from ceso_mcp.facts.backups import Parent, Repository
+from ceso_mcp.facts.backups import Parent, Repository, Signer
 from ceso_mcp.facts.guest import SnapshotTree
 from ceso_mcp.facts.host import HostRelease
 from ceso_mcp.facts.inventory import Inventory, Vm
-from ceso_mcp.facts.storage import Datastores, HasProgram
+from ceso_mcp.facts.storage import Datastores, DiskWays
 from ceso_mcp.fields import DatastoreName, ExistingVm
 from ceso_mcp.operation import Change
 from ceso_mcp.plan import Capture, Estimate, Plan, Step
@@ -29,6 +29,7 @@ from ceso_mcp.recipes.room import watched
 from ceso_mcp.recipes.secret_keys import read_without_secrets, secret_keys_in
 from ceso_mcp.recipes.snapshots import drop_snapshot, take_snapshot
 from ceso_mcp.recipes.transfer import note_times, read_file, unchanged
+from ceso_mcp.recipes.ways import NOT_WRITABLE, read_slowly
 from ceso_mcp.shell import Captured
 
 How = Literal["auto", "hot", "restart", "cold"]
@@ -50,9 +51,10 @@ class BackupVm(Change):
     before stay as they are.
 
     Only blocks that changed since the VM's last backup cross the network, or those that are not zero
-    if there is none to compare with; they are compressed and sealed if the repository is. Every
-    backup is complete by itself. The backup is listed only once it is complete. What could not be
-    included (raw device mappings, shared disks) is named in it. Takes minutes to hours.
+    if there is none to compare with (of a host without python3, whole disks do); they are compressed
+    and sealed if the repository is. Every backup is complete by itself. The backup is listed only once
+    it is complete. What could not be included (raw device mappings, shared disks) is named in it. Takes
+    minutes to hours.
     """
 
     title: ClassVar[str] = "Back up a VM"
@@ -74,16 +76,16 @@ class BackupVm(Change):
         live = self._is_live(vm)
         if vm.readable.encrypted:
             raise Refused("the VM is encrypted; a copy of its files could not be opened", code="vm_encrypted")
-        state, release, python = await facts.read(Repository(), HostRelease(), HasProgram("python3"))
+        state, release, ways = await facts.read(Repository(), HostRelease(), DiskWays())
         if not state.as_configured:
             raise Refused(
                 f"the repository {state.path} is sealed to other recipients than the configured ones",
                 code="settings_differ",
                 hint="let set_recipients take over the configured ones, or use those in its ceso-repo.json",
             )
-        if not python:
-            raise Refused("the host has no python3 to read disks with", code="no_python")
-        readings, missing = await readings_of(facts, vm, live=live)
+        if ways.reading is None:
+            raise Refused("the host has neither python3 nor dd to read disks with", code="no_disk_reader")
+        readings, missing = await readings_of(facts, vm, ways.reading, live=live)
         backup_id = str(BackupId(_identity(vm), datetime.fromisoformat(facts.fixed.now), facts.fixed.run_id))
         parent, readings, why_full = await self._compared(facts, vm, readings)
         size = sum(reading.disk.allocated_bytes for reading in readings if not reading.parent)
@@ -94,7 +96,8 @@ class BackupVm(Change):
                 code="repository_full",
             )
         nvram = await nvram_of(facts, vm)
-        begin = Step("begin the backup", here=BeginBackup(backup_id, state.path, state.recipients))
+        signer = await facts.read(Signer())
+        begin = Step("begin the backup", here=BeginBackup(backup_id, state.path, state.recipients, signer))
         settings = [read_without_secrets(vm)]
         firmware = [read_file(nvram, "vm.nvram", "read the firmware's settings")] if nvram is not None else []
         if live:
@@ -123,6 +126,8 @@ class BackupVm(Change):
                 *((f"power of VM {vm.name}: off for a moment",) if live and self.how == "restart" else ()),
             ),
             warnings=(
+                *read_slowly(ways.reading, [reading.disk.capacity_bytes for reading in readings]),
+                *(() if ways.writing else (f"{NOT_WRITABLE}: a backup can be restored elsewhere only.",)),
                 *(f"Not included: {what}: {why}." for what, why in missing),
                 *((_NOT_KEPT,) if secret_keys_in(vm.readable) else ()),
                 *(() if state.encrypted else ("The repository is not encrypted.",)),
@@ -147,6 +152,7 @@ class BackupVm(Change):
                 "vm": vm.name,
                 "backup_id": backup_id,
                 "repository": state.path,
+                "signed_by": signer or None,
                 "consistency": commit.consistency,
                 "complete": not missing,
                 "not_included": tuple(f"{what}: {why}" for what, why in missing),

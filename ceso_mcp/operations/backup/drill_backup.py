@@ -13,11 +13,11 @@ from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.fact import Facts
-from ceso_mcp.facts.backups import BackupFile, Manifest
+from ceso_mcp.facts.backups import BackupFile, Manifest, SignatureWarnings
 from ceso_mcp.facts.host import HostHardware
 from ceso_mcp.facts.inventory import Inventory
 from ceso_mcp.facts.network import Portgroups
-from ceso_mcp.facts.storage import Datastores, HasProgram
+from ceso_mcp.facts.storage import Datastores
 from ceso_mcp.fields import BackupName, DatastoreName, HardwareVersion, PortgroupName
 from ceso_mcp.guest.identity import bios_uuid, static_mac
 from ceso_mcp.guest.names import Hostname
@@ -32,6 +32,7 @@ from ceso_mcp.recipes.reborn import Rebirth, reborn
 from ceso_mcp.recipes.restoring import restore_disk, without_lost_disks
 from ceso_mcp.recipes.spreading import SpreadFields, spread
 from ceso_mcp.recipes.transfer import write_file
+from ceso_mcp.recipes.ways import read_back_slowly, way_to_write
 from ceso_mcp.shell import Captured
 
 
@@ -65,8 +66,7 @@ class DrillBackup(SpreadFields, Change):
 
     async def plan(self, facts: Facts) -> Plan:
         manifest, data = await facts.read(Manifest(self.backup_id), BackupFile(self.backup_id, "vm.vmx"))
-        if not await facts.read(HasProgram("python3")):
-            raise Refused("the host has no python3 to write disks with", code="no_python")
+        way = await way_to_write(facts)
         inventory = await facts.read(Inventory())
         place = await choose_place(
             facts,
@@ -104,7 +104,7 @@ class DrillBackup(SpreadFields, Change):
             *disks.claims(),
         ]
         for position, disk in enumerate(manifest.disks):
-            steps += restore_disk(self.backup_id, disk, disks.disk(position))
+            steps += restore_disk(self.backup_id, disk, disks.disk(position), way)
         if has_nvram:
             source_file = FileFrom(self.backup_id, "vm.nvram")
             steps.append(write_file(source_file, place.nvram, "restore the firmware's settings"))
@@ -126,6 +126,8 @@ class DrillBackup(SpreadFields, Change):
                 f"the note of the last drill of backup {manifest.id}",
             ),
             warnings=(
+                *await facts.read(SignatureWarnings(self.backup_id)),
+                *read_back_slowly(way, [disk.capacity_bytes for disk in manifest.disks]),
                 *([] if self.portgroup is None else ["Its guest may take addresses of the VM it is of."]),
                 *unfit,
                 *dropped,

@@ -10,10 +10,10 @@ from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.esxcli import Volume
 from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.fact import Facts
-from ceso_mcp.facts.backups import Manifest
+from ceso_mcp.facts.backups import Manifest, SignatureWarnings
 from ceso_mcp.facts.guest import SnapshotTree
 from ceso_mcp.facts.inventory import Inventory, Vm
-from ceso_mcp.facts.storage import Datastores, DiskAt, Exists, HasProgram
+from ceso_mcp.facts.storage import Datastores, DiskAt, Exists
 from ceso_mcp.fields import BackupName, DatastoreName, ExistingVm, file_stem
 from ceso_mcp.operation import Change
 from ceso_mcp.plan import Plan, Step, Undo
@@ -23,6 +23,7 @@ from ceso_mcp.recipes.reborn import refuse_uncopyable
 from ceso_mcp.recipes.restored_disks import origin_keys
 from ceso_mcp.recipes.restoring import restore_disk
 from ceso_mcp.recipes.spreading import absolute
+from ceso_mcp.recipes.ways import read_back_slowly, way_to_write
 from ceso_mcp.shell import sh
 
 
@@ -54,8 +55,7 @@ class RestoreDisk(Change):
             raise Refused(
                 f"the backup has no disk {self.disk}", code="no_such_disk", hint=f"its disks: {there}"
             )
-        if not await facts.read(HasProgram("python3")):
-            raise Refused("the host has no python3 to write disks with", code="no_python")
+        way = await way_to_write(facts)
         vm = (await facts.read(Inventory())).named(self.vm)
         await self._refuse_unfit(facts, vm)
         node = free_slot(vm.readable, record.node)
@@ -75,7 +75,7 @@ class RestoreDisk(Change):
         steps = [_folder(place.folder)] if elsewhere else []
         steps += [
             undone_unless_named(step, vm, target.name)
-            for step in restore_disk(self.backup_id, record, target)
+            for step in restore_disk(self.backup_id, record, target, way)
         ]
         steps.append(
             Step(
@@ -92,6 +92,8 @@ class RestoreDisk(Change):
             steps=tuple(steps),
             touches=(f"VM {vm.name} ({vm.path})", f"disk {target} (new)"),
             warnings=(
+                *await facts.read(SignatureWarnings(self.backup_id)),
+                *read_back_slowly(way, [record.capacity_bytes]),
                 "File systems in the disk keep their labels and UUIDs: a guest that mounts by them may take"
                 " the restored one for the one it has.",
             ),

@@ -14,9 +14,9 @@ from ceso_mcp.backup.names import vm_id
 from ceso_mcp.errors import Refused, Unreadable
 from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.fact import Facts
-from ceso_mcp.facts.backups import BackupFile, Manifest
+from ceso_mcp.facts.backups import BackupFile, Manifest, SignatureWarnings
 from ceso_mcp.facts.inventory import HostVms, Inventory, Vm
-from ceso_mcp.facts.storage import Datastores, Exists, HasProgram
+from ceso_mcp.facts.storage import Datastores, Exists
 from ceso_mcp.fields import BackupName, ExistingVm, HardwareVersion, file_stem
 from ceso_mcp.guest.guestinfo import SECRET_KEYS, decode_guestinfo, secrets_pending
 from ceso_mcp.operation import Change
@@ -31,6 +31,7 @@ from ceso_mcp.recipes.spreading import Spread, SpreadFields, spread
 from ceso_mcp.recipes.swapping import kept_aside, swap
 from ceso_mcp.recipes.templates import unmarked
 from ceso_mcp.recipes.transfer import write_file
+from ceso_mcp.recipes.ways import read_back_slowly, way_to_write
 
 _OF_A_RUN = re.compile(r"checkpoint\.vmstate.*|sched\.swap\.derivedname|.*\.redo|(.*\.)?ctkenabled", re.I)
 """Keys that tell of a run of the VM, or of change tracking files, which a backup does not hold."""
@@ -59,8 +60,7 @@ class RestoreInPlace(SpreadFields, Change):
 
     async def plan(self, facts: Facts) -> Plan:
         manifest, data = await facts.read(Manifest(self.backup_id), BackupFile(self.backup_id, "vm.vmx"))
-        if not await facts.read(HasProgram("python3")):
-            raise Refused("the host has no python3 to write disks with", code="no_python")
+        way = await way_to_write(facts)
         inventory = await facts.read(Inventory())
         vm = inventory.named(self.vm)
         self._refuse_unfit(vm, manifest.vm.uuid_bios, inventory)
@@ -80,7 +80,7 @@ class RestoreInPlace(SpreadFields, Change):
         disks.require_room("the restored VM beside the one there is")
         steps = disks.claims()
         for position, disk in enumerate(manifest.disks):
-            steps += restore_disk(self.backup_id, disk, disks.disk(position))
+            steps += restore_disk(self.backup_id, disk, disks.disk(position), way)
         changes = {"displayName": vm.name, "uuid.bios": vm.uuid_bios}
         location = vm.readable.get("uuid.location")
         if location:  # where the VM was when it got its UUID; another place makes the host ask
@@ -105,6 +105,8 @@ class RestoreInPlace(SpreadFields, Change):
             steps=tuple(steps),
             touches=(f"VM {vm.name}", f"folder {vm.folder}", f"folder {aside} (new)", *disks.touches()),
             warnings=(
+                *await facts.read(SignatureWarnings(self.backup_id)),
+                *read_back_slowly(way, [disk.capacity_bytes for disk in manifest.disks]),
                 f"What the VM is now is kept in {aside}; settle_restore removes it or puts it back.",
                 *(_unread(vm, source)),
                 *left_out,

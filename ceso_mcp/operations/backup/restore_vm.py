@@ -7,13 +7,11 @@ from typing import ClassVar
 from pydantic import Field
 
 from ceso_mcp.backup.actions import FileFrom
-from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.fact import Facts
-from ceso_mcp.facts.backups import BackupFile, Manifest
+from ceso_mcp.facts.backups import BackupFile, Manifest, SignatureWarnings
 from ceso_mcp.facts.inventory import Inventory
 from ceso_mcp.facts.network import Portgroups
-from ceso_mcp.facts.storage import HasProgram
 from ceso_mcp.fields import BackupName, DatastoreName, HardwareVersion, PortgroupName, VmName
 from ceso_mcp.operation import Change
 from ceso_mcp.plan import Plan
@@ -30,6 +28,7 @@ from ceso_mcp.recipes.restoring import restore_disk, without_lost_disks
 from ceso_mcp.recipes.spreading import SpreadFields, spread
 from ceso_mcp.recipes.transfer import write_file
 from ceso_mcp.recipes.user_data import read_own_data
+from ceso_mcp.recipes.ways import read_back_slowly, way_to_write
 
 
 class RestoreVm(GuestFields, ProofFields, SpreadFields, Change):
@@ -61,8 +60,7 @@ class RestoreVm(GuestFields, ProofFields, SpreadFields, Change):
     async def plan(self, facts: Facts) -> Plan:
         own, notes = await read_own_data(facts, self)
         manifest, data = await facts.read(Manifest(self.backup_id), BackupFile(self.backup_id, "vm.vmx"))
-        if not await facts.read(HasProgram("python3")):
-            raise Refused("the host has no python3 to write disks with", code="no_python")
+        way = await way_to_write(facts)
         source = Vmx.parse_bytes(data)
         inventory = await facts.read(Inventory())
         place = await choose_place(facts, self.name, self.datastore, inventory)
@@ -97,7 +95,7 @@ class RestoreVm(GuestFields, ProofFields, SpreadFields, Change):
         left_out = (*unfit, *lonely, *dropped)
         steps = [*given.steps, *disks.claims()]
         for position, disk in enumerate(manifest.disks):
-            steps += restore_disk(self.backup_id, disk, disks.disk(position))
+            steps += restore_disk(self.backup_id, disk, disks.disk(position), way)
         if has_nvram:
             steps.append(
                 write_file(
@@ -118,6 +116,8 @@ class RestoreVm(GuestFields, ProofFields, SpreadFields, Change):
             steps=tuple(steps),
             touches=(f"VM {self.name} (new)", f"folder {place.folder} (new)", *disks.touches()),
             warnings=(
+                *await facts.read(SignatureWarnings(self.backup_id)),
+                *read_back_slowly(way, [disk.capacity_bytes for disk in manifest.disks]),
                 *identity.warnings,
                 *notes,
                 *given.warnings,

@@ -10,7 +10,7 @@ from ceso_mcp.fact import Facts
 from ceso_mcp.facts.host import HostHardware, HostRelease
 from ceso_mcp.facts.inventory import Inventory
 from ceso_mcp.facts.network import PciDevices, Portgroups
-from ceso_mcp.facts.storage import Datastores, HasProgram
+from ceso_mcp.facts.storage import Datastores, DiskWays
 from ceso_mcp.operation import Answer, Query
 from ceso_mcp.recipes.templates import is_candidate, is_marked
 
@@ -65,6 +65,7 @@ class HostView(Answer):
         description="VMs that are off and called golden or template, but not marked"
     )
     cannot: list[str] = Field(description="what ceso cannot do on this host, and why")
+    slower: list[str] = Field(description="what ceso does in a slower way on this host, and why")
 
 
 class Discover(Query):
@@ -78,18 +79,25 @@ class Discover(Query):
     result: ClassVar[type[Answer]] = HostView
 
     async def answer(self, facts: Facts) -> HostView:
-        release, hardware, stores, portgroups, devices, inventory, python = await facts.read(
+        release, hardware, stores, portgroups, devices, inventory, ways = await facts.read(
             HostRelease(),
             HostHardware(),
             Datastores(),
             Portgroups(),
             PciDevices(),
             Inventory(),
-            HasProgram("python3"),
+            DiskWays(),
         )
-        cannot = []
-        if not python:
-            cannot.append("back up and restore: the host has no python3")
+        cannot, slower = [], []
+        if ways.reading is None:
+            cannot.append("back up: the host has neither python3 nor dd to read disks with")
+        if ways.writing is None:
+            cannot.append("restore: the host has no python3, nor a dd that ceso can write disks with")
+        if ways.reading == "dd":
+            slower.append(
+                "back up and restore: the host has no python3, so whole disks cross the network to be backed"
+                " up, and to be compared after a restore"
+            )
         if release.major_minor not in ("7.0", "8.0"):
             cannot.append(f"promise anything: ESXi {release.version} is not one that ceso was built for")
         return HostView(
@@ -120,4 +128,5 @@ class Discover(Query):
             templates=[vm.name for vm in inventory.vms if is_marked(vm)],
             template_candidates=[vm.name for vm in inventory.vms if is_candidate(vm)],
             cannot=cannot,
+            slower=slower,
         )

@@ -2,7 +2,8 @@
 
 Objects are written to `tmp/`, synced, and renamed to their name; then the folder is synced. So a
 power cut leaves whole objects and rubbish in `tmp/`, never a part under a real name. No flock: it
-is not to be relied on over NFS. Files are readable by their owner alone.
+is not to be relied on over NFS, where a request that was sent twice may also be answered as if it had
+failed: after a link or a rename, the draft tells what is true. Files are readable by their owner alone.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +24,8 @@ from ceso_mcp.repository.targets.object_names import object_name
 _TMP = "tmp"
 _CLAIM = "claim-"
 _CLAIM_S = 3600.0
+_SILLY = re.compile(r"\.nfs[0-9a-f]{12,}")
+"""What the NFS client makes of a file that is removed while open. It goes by itself and cannot be removed."""
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -60,7 +64,7 @@ class LocalTarget:
                 return False
             with self._written(content) as draft:
                 self._make_folder(path.parent)
-                os.rename(draft, path)
+                _rename(draft, path)
                 try:
                     _sync_folder(path.parent)
                 except OSError:
@@ -77,12 +81,13 @@ class LocalTarget:
             with self._written([content], _CLAIM) as draft:
                 try:
                     os.link(draft, path)
-                except FileExistsError:
-                    return False
                 except OSError as fault:
-                    if fault.errno not in _NO_LINKS:
-                        raise
-                    return self._create_without_link(path, content)
+                    if os.stat(draft).st_nlink != 2:  # as open(2) says: else it was linked all the same
+                        if isinstance(fault, FileExistsError):
+                            return False
+                        if fault.errno not in _NO_LINKS:
+                            raise
+                        return self._create_without_link(path, content)
                 _sync_folder(path.parent)
             return True
 
@@ -90,7 +95,7 @@ class LocalTarget:
         path = self._path(name)
         with self._faults(name), self._written([content]) as draft:
             self._make_folder(path.parent)
-            os.replace(draft, path)
+            _rename(draft, path)
             _sync_folder(path.parent)
 
     def get(self, name: str) -> bytes:
@@ -113,6 +118,8 @@ class LocalTarget:
         with self._faults(folder):
             for parent, _, names in os.walk(self._path(folder), onerror=fail):
                 for name in names:
+                    if _SILLY.fullmatch(name):
+                        continue
                     path = Path(parent, name)
                     # An object may be deleted between the listing and the look at it.
                     with contextlib.suppress(FileNotFoundError):
@@ -287,6 +294,15 @@ def free_bytes(path: Path) -> int:
             found = os.statvfs(place)
             return found.f_bavail * found.f_frsize
     raise FileNotFoundError(errno.ENOENT, "no such place", str(path))
+
+
+def _rename(draft: Path, path: Path) -> None:
+    """`os.rename`, which a draft that is gone shows to have happened: nobody else moves it."""
+    try:
+        os.rename(draft, path)
+    except FileNotFoundError:
+        if draft.exists() or not path.is_file():
+            raise
 
 
 def _sync_folder(folder: Path) -> None:

@@ -11,6 +11,7 @@ import errno
 import asyncssh
 
 from ceso_mcp.errors import RepositoryFault
+from ceso_mcp.repository.targets import sftp_steps as steps
 from ceso_mcp.repository.targets.faults import fault_of
 
 _READ_ONLY = 1
@@ -29,8 +30,18 @@ async def fault_of_sftp(
     elif isinstance(error, asyncssh.SFTPPermissionDenied):
         number = errno.EACCES
     elif isinstance(error, asyncssh.SFTPFailure):
+        if not await _answers(sftp, root):
+            return gone(title)
         number = await _guess(sftp, root, needed_bytes)
     return fault_of(OSError(number, error.reason or "the server says only that it failed"), title, what)
+
+
+async def _answers(sftp: asyncssh.SFTPClient, root: str) -> bool:
+    """Whether the repository's folder can be looked at: a share whose server is away cannot."""
+    try:
+        return await steps.is_folder(sftp, root)
+    except asyncssh.SFTPFailure:
+        return False
 
 
 async def _guess(sftp: asyncssh.SFTPClient, root: str, needed_bytes: int) -> int:
@@ -50,7 +61,7 @@ def gone(title: str) -> RepositoryFault:
     return RepositoryFault(
         f"the repository's folder {title} is gone",
         code="repository_gone",
-        hint="see whether it is still mounted on its server",
+        hint="see whether it is still mounted on its server, and whether what it is mounted from answers",
     )
 
 

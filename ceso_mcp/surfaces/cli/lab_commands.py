@@ -33,6 +33,7 @@ lab.add_command(fault)
 @click.option("--latency", type=Pace(), help="of each host command; real = as people measured it")
 @click.option("--latency-s", type=click.FloatRange(0, 60), help="the same, in seconds only")
 @click.option("--throughput", type=Bytes(rate=True), help="of each SSH stream, such as 40MB/s; 0 = no limit")
+@click.option("--python3/--no-python3", default=None, help="whether the host has one  [default: it has]")
 @click.option("--boot-delay-s", type=click.FloatRange(0, 600), help="until a guest reports  [default: 0.3]")
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="of its SSH server; 0 = a free one")
 @click.option("--fresh", is_flag=True, help="throw the old world away first")
@@ -44,6 +45,7 @@ def start(
     latency: dict[str, float | None] | None,
     latency_s: float | None,
     throughput: int | None,
+    python3: bool | None,
     boot_delay_s: float | None,
     port: int,
     fresh: bool,
@@ -68,11 +70,13 @@ def start(
         vms=vms,
         world_file=world,
     )
-    pace: dict[str, Any] = dict(latency or {})
+    more: dict[str, Any] = dict(latency or {})
     if throughput is not None:
-        pace["throughput_bytes_s"] = throughput
-    if pace:
-        found.configure(**pace)
+        more["throughput_bytes_s"] = throughput
+    if python3 is not None:
+        more["python3"] = python3
+    if more:
+        found.configure(**more)
     _say({"running": True, "directory": opening.lab_directory(), **_address(address)})
 
 
@@ -102,6 +106,22 @@ def reset() -> None:
     """Throw the lab's world away and put the first one in its place."""
     opening.open_lab().reset()
     _say({"reset": True})
+
+
+@lab.command(cls=Command, short_help="Let the server of an NFS datastore go away.")
+@click.argument("datastore")
+def vanish(datastore: str) -> None:
+    """Let the server of an NFS datastore answer no more, until `ceso lab come-back`."""
+    opening.open_lab().vanish(datastore)
+    _say({"datastore": datastore, "accessible": False})
+
+
+@lab.command("come-back", cls=Command, short_help="Let the server of an NFS datastore come back.")
+@click.argument("datastore")
+def come_back(datastore: str) -> None:
+    """Let the server of an NFS datastore answer again; its files are as they were."""
+    opening.open_lab().come_back(datastore)
+    _say({"datastore": datastore, "accessible": True})
 
 
 @lab.group(short_help="Make the golden image of real guests.")

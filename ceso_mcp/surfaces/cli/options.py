@@ -22,6 +22,7 @@ _ONE_OF_MANY = {
     "more_names": "more-name",
     "nics": "nic",
     "disk_datastores": "disk-datastore",
+    "servers": "server",
     "vlans": "vlan",
     "packages": "package",
     "run_commands": "run-command",

@@ -16,6 +16,7 @@ OPERATIONS = Path(__file__).parents[2] / "operations"
 NOUNS: dict[str, str] = {
     "pool": "Make, show and change pools of addresses that VMs take theirs from.",
     "template": "Check, prepare and list golden templates.",
+    "datastore": "List datastores, mount and unmount those of NFS servers.",
     "vm": "List, show, create, clone, readdress, power and delete virtual machines.",
     "backup": "Back VMs up, list and check backups, restore from them.",
 }
@@ -37,6 +38,15 @@ class Row:
 
 TABLE: tuple[Row, ...] = (
     Row(None, "discover", "discover", (), ("ceso --lab discover",)),
+    Row("datastore", "list", "list_datastores", (), ("ceso --lab datastore list",)),
+    Row(
+        "datastore",
+        "mount",
+        "mount_datastore",
+        ("name",),
+        ("ceso --lab datastore mount nas --server nas.lab.example --share /srv/vms",),
+    ),
+    Row("datastore", "unmount", "unmount_datastore", ("name",), ("ceso --lab datastore unmount nas",)),
     Row("vm", "list", "list_vms", (), ("ceso --lab vm list", "ceso --lab vm list --power on")),
     Row("vm", "show", "show_vm", ("vm",), ("ceso --lab vm show ubuntu-24.04-golden",)),
     Row(

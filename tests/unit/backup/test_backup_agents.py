@@ -8,10 +8,12 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from ceso_mcp.backup import agents
+from ceso_mcp.backup import agents, answers
 from ceso_mcp.backup.framing import Framer
 from ceso_mcp.backup.sums import Sums, block_bytes_for, run_digests
 from ceso_mcp.backup.wire import HEAD, WireDecoder, data_head, end_frame
@@ -19,6 +21,7 @@ from ceso_mcp.errors import Unreadable
 
 BLOCK = 65536
 ODD = (9 << 20) + 3 * 512
+MIB = 1 << 20
 MODES: tuple[agents.Mode, ...] = ("read", "write", "compare")
 
 
@@ -83,9 +86,11 @@ def one_line(stderr: bytes) -> str:
     return text
 
 
-@pytest.mark.parametrize("how", ["all", "holes"])
-def test_reading_sends_exactly_the_non_zero_blocks(flat: Path, how: str) -> None:
-    done = run("read", flat, ODD, BLOCK, how)
+@pytest.mark.parametrize("sparse", [True, False])
+def test_reading_sends_exactly_the_non_zero_blocks(flat: Path, sparse: bool) -> None:
+    if not sparse:
+        flat.write_bytes(flat.read_bytes())
+    done = run("read", flat, ODD, BLOCK)
     assert (done.returncode, done.stderr) == (0, b"")
     content, frames = decoded(done.stdout, ODD)
     assert content == flat.read_bytes()
@@ -102,22 +107,83 @@ def test_reading_cuts_a_disk_as_the_repository_does(tmp_path: Path, capacity_byt
     path.write_bytes(content)
     framer = Framer(block, 1 << 20)
     runs = [*framer.add(0, content), *framer.finish()]
-    _, frames = decoded(run("read", path, capacity_bytes, block, "all").stdout, capacity_bytes)
+    _, frames = decoded(run("read", path, capacity_bytes, block).stdout, capacity_bytes)
     assert frames == [(offset, len(data)) for offset, data in runs]
 
 
 def test_a_disk_of_zeros_is_only_an_end(tmp_path: Path) -> None:
     path = tmp_path / "flat"
     path.write_bytes(bytes(ODD))
-    for how in ("all", "holes"):
-        assert run("read", path, ODD, BLOCK, how).stdout == end_frame(ODD, 0)
+    assert run("read", path, ODD, BLOCK).stdout == end_frame(ODD, 0)
     with path.open("wb") as file:
         file.truncate(ODD)
-    assert run("read", path, ODD, BLOCK, "holes").stdout == end_frame(ODD, 0)
+    assert run("read", path, ODD, BLOCK).stdout == end_frame(ODD, 0)
+
+
+class FileSystem:
+    """Stands for the host's `os`: what it says of data, and how much is allocated."""
+
+    SEEK_DATA, SEEK_HOLE = 3, 4
+
+    def __init__(self, data: list[tuple[int, int]], allocated: int, errno: int = 0) -> None:
+        self._data, self._allocated, self._errno = data, allocated, errno
+
+    def lseek(self, fd: int, at: int, whence: int) -> int:
+        if self._errno:
+            raise OSError(self._errno, "")
+        for start, end in self._data:
+            if at < end:
+                return max(at, start) if whence == self.SEEK_DATA else end
+        raise OSError(6, "no data behind")
+
+    def fstat(self, fd: int) -> SimpleNamespace:
+        return SimpleNamespace(st_blocks=self._allocated // 512)
+
+
+def stretches(system: FileSystem, size: int, since: int = 0) -> list[tuple[int, int, bool]]:
+    names: dict[str, Any] = {}
+    text = agents.program("read")
+    exec(text[text.index("def told") : text.index("def run")], names)
+    names["os"] = system
+    return list(names["stretches"](0, size, MIB, since))
+
+
+def test_only_what_the_file_system_calls_data_is_read_in_whole_steps() -> None:
+    data = [(MIB + 4096, MIB + 8192), (3 * MIB - 512, 4 * MIB + 1), (6 * MIB, 6 * MIB + 512)]
+    found = stretches(FileSystem(data, sum(end - start for start, end in data)), 9 * MIB)
+    assert found == [
+        (0, MIB, False),
+        (MIB, 5 * MIB, True),
+        (5 * MIB, 6 * MIB, False),
+        (6 * MIB, 7 * MIB, True),
+        (7 * MIB, 9 * MIB, False),
+    ]
+    assert stretches(FileSystem(data, 0), 9 * MIB, since=4 * MIB + BLOCK) == [
+        (4 * MIB + BLOCK, 5 * MIB, True),
+        *found[2:],
+    ]
+    assert stretches(FileSystem([], 0), 9 * MIB) == [(0, 9 * MIB, False)]
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        pytest.param(FileSystem([(0, MIB)], 2 * MIB), id="more is allocated than it calls data"),
+        pytest.param(FileSystem([], MIB), id="nothing is called data"),
+        pytest.param(FileSystem([(0, MIB)], MIB, errno=22), id="it does not know the question"),
+        pytest.param(FileSystem([(0, 10 * MIB)], MIB), id="it speaks of more than there is"),
+    ],
+)
+def test_a_file_system_that_does_not_account_for_everything_is_not_believed(system: FileSystem) -> None:
+    assert stretches(system, 9 * MIB) == [(0, 9 * MIB, True)]
+
+
+def test_a_file_system_that_cannot_tell_holes_calls_everything_data() -> None:
+    assert stretches(FileSystem([(0, 9 * MIB)], 3 * MIB), 9 * MIB) == [(0, 9 * MIB, True)]
 
 
 def test_what_was_read_can_be_written_and_compared(flat: Path, tmp_path: Path) -> None:
-    stream = run("read", flat, ODD, BLOCK, "all").stdout
+    stream = run("read", flat, ODD, BLOCK).stdout
     copy = tmp_path / "copy-flat.vmdk"
     with copy.open("wb") as file:
         file.truncate(ODD)
@@ -125,14 +191,16 @@ def test_what_was_read_can_be_written_and_compared(flat: Path, tmp_path: Path) -
     done = run("write", copy, ODD, payload=stream)
     assert (done.returncode, done.stderr) == (0, b"")
     frames = decoded(stream, ODD)[1]
-    result = agents.parse_write_result(done.stdout.decode())
-    assert result == agents.WriteResult(ODD, len(frames), sum(length for _, length in frames))
+    result = answers.parse_write_result(done.stdout.decode())
+    assert result == answers.WriteResult(ODD, len(frames), sum(length for _, length in frames))
     assert copy.read_bytes() == flat.read_bytes()
     assert copy.stat().st_ino == inode
     sums = sums_of(flat.read_bytes())
     same = run("compare", copy, ODD, BLOCK, payload=agents.compare_payload(sums))
     assert same.returncode == 0
-    assert agents.parse_compare_result(same.stdout.decode()) == agents.CompareResult(-(-ODD // BLOCK), 0, ())
+    assert answers.parse_compare_result(same.stdout.decode()) == answers.CompareResult(
+        -(-ODD // BLOCK), 0, ()
+    )
 
 
 def test_comparing_finds_every_block_that_differs(flat: Path) -> None:
@@ -147,8 +215,8 @@ def test_comparing_finds_every_block_that_differs(flat: Path) -> None:
     flat.write_bytes(changed)
     done = run("compare", flat, ODD, BLOCK, payload=agents.compare_payload(sums))
     assert done.returncode == 3
-    result = agents.parse_compare_result(done.stdout.decode())
-    assert result == agents.CompareResult(-(-ODD // BLOCK), 3, tuple(sorted((zero, full, last))))
+    result = answers.parse_compare_result(done.stdout.decode())
+    assert result == answers.CompareResult(-(-ODD // BLOCK), 3, tuple(sorted((zero, full, last))))
 
 
 def test_comparing_lists_at_most_sixteen_offsets(tmp_path: Path) -> None:
@@ -156,7 +224,7 @@ def test_comparing_lists_at_most_sixteen_offsets(tmp_path: Path) -> None:
     path.write_bytes(b"x" * (4 << 20))
     sums = sums_of(bytes(4 << 20))
     done = run("compare", path, 4 << 20, BLOCK, payload=agents.compare_payload(sums))
-    result = agents.parse_compare_result(done.stdout.decode())
+    result = answers.parse_compare_result(done.stdout.decode())
     assert (result.blocks, result.different) == (64, 64)
     assert result.first == tuple(range(0, 16 * BLOCK, BLOCK))
 
@@ -167,7 +235,7 @@ def test_a_file_of_another_size_is_refused_untouched(tmp_path: Path, mode: agent
     path = tmp_path / "flat"
     path.write_bytes(b"z" * size)
     payload = data_head(0, BLOCK) + b"x" * BLOCK + end_frame(ODD, 1)
-    done = run(mode, path, ODD, BLOCK, "all", payload=payload)
+    done = run(mode, path, ODD, BLOCK, payload=payload)
     assert done.returncode == 1
     assert "bytes, not the" in one_line(done.stderr)
     assert done.stdout == b""
@@ -176,11 +244,11 @@ def test_a_file_of_another_size_is_refused_untouched(tmp_path: Path, mode: agent
 
 @pytest.mark.parametrize("mode", MODES)
 def test_no_file_is_made_and_no_folder_taken_for_one(tmp_path: Path, mode: agents.Mode) -> None:
-    done = run(mode, tmp_path / "absent", ODD, BLOCK, "all")
+    done = run(mode, tmp_path / "absent", ODD, BLOCK)
     assert done.returncode == 1
     assert "No such file" in one_line(done.stderr)
     assert not (tmp_path / "absent").exists()
-    done = run(mode, tmp_path, 4096, BLOCK, "all")
+    done = run(mode, tmp_path, 4096, BLOCK)
     assert done.returncode == 1
     one_line(done.stderr)
 
@@ -217,7 +285,7 @@ def test_writing_fails_unless_the_stream_is_whole(tmp_path: Path, payload: bytes
     assert done.returncode == 1
     one_line(done.stderr)
     with pytest.raises(Unreadable):
-        agents.parse_write_result(done.stdout.decode())
+        answers.parse_write_result(done.stdout.decode())
     assert path.stat().st_size == 4096
 
 
@@ -247,7 +315,7 @@ def test_a_program_cut_anywhere_never_proves_anything(tmp_path: Path, mode: agen
     chance = random.Random(2)
     cuts = [0, 2, 5, len(whole) - 2, len(whole) - 9, *(chance.randrange(len(whole)) for _ in range(3))]
     for cut in cuts:
-        done = run(mode, path, 4096, BLOCK, "all", stdin=whole[:cut])
+        done = run(mode, path, 4096, BLOCK, stdin=whole[:cut])
         assert done.stdout == b"", cut
         assert path.read_bytes() == b"z" * 4096
 
@@ -258,7 +326,7 @@ def test_the_programs_are_python_3_6_and_small(mode: agents.Mode) -> None:
     tree = ast.parse(text, feature_version=(3, 6))
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     assert imported <= set(sys.stdlib_module_names)
-    assert len(text) < 4096
+    assert len(text) < 5120
     assert text.isascii()
     length, _, rest = agents.agent_stdin(mode).partition(b"\n")
     assert int(length) == len(rest) == len(text)
@@ -267,16 +335,16 @@ def test_the_programs_are_python_3_6_and_small(mode: agents.Mode) -> None:
 @pytest.mark.parametrize("text", ["", "{}", "[]", "1", '{"capacity":1,"frames":1,"written":-1}', "x\n{}"])
 def test_an_answer_that_is_not_the_line_is_unreadable(text: str) -> None:
     with pytest.raises(Unreadable):
-        agents.parse_write_result(text)
+        answers.parse_write_result(text)
     with pytest.raises(Unreadable):
-        agents.parse_compare_result(text)
+        answers.parse_compare_result(text)
 
 
 def test_an_answer_with_a_banner_before_it_is_unreadable() -> None:
     line = json.dumps({"capacity": 1, "frames": 1, "written": 1})
-    assert agents.parse_write_result(line + "\n").written_bytes == 1
+    assert answers.parse_write_result(line + "\n").written_bytes == 1
     with pytest.raises(Unreadable):
-        agents.parse_write_result("welcome\n" + line)
+        answers.parse_write_result("welcome\n" + line)
 
 
 def large(path: Path, data: dict[int, bytes], capacity_bytes: int = 200 << 20) -> Path:
@@ -290,7 +358,7 @@ def large(path: Path, data: dict[int, bytes], capacity_bytes: int = 200 << 20) -
 
 def test_the_reader_tells_where_it_is_though_nothing_is_sent(tmp_path: Path) -> None:
     flat = large(tmp_path / "a-flat.vmdk", {3 << 20: b"x" * BLOCK, 130 << 20: b"y" * BLOCK})
-    found = run("read", flat, 200 << 20, BLOCK, "all", payload=agents.resume_payload(0))
+    found = run("read", flat, 200 << 20, BLOCK, payload=agents.resume_payload(0))
     decoder = WireDecoder(200 << 20, BLOCK)
     seen = []
     for at in range(0, len(found.stdout), 13):
@@ -322,14 +390,14 @@ def test_a_comparison_tells_where_it_is_and_finds_what_differs(tmp_path: Path) -
     sums = sums_of(flat.read_bytes())
     payload = agents.compare_payload(sums)
     same = run("compare", flat, 200 << 20, sums.block_bytes, payload=payload)
-    assert agents.compared_up_to(same.stdout.decode()) == 192 << 20
-    assert agents.parse_compare_result(same.stdout.decode()).different == 0
+    assert answers.compared_up_to(same.stdout.decode()) == 192 << 20
+    assert answers.parse_compare_result(same.stdout.decode()).different == 0
     large(flat, content | {100 << 20: b"z"})
     other = run("compare", flat, 200 << 20, sums.block_bytes, payload=payload)
     assert other.returncode == 3
-    assert agents.parse_compare_result(other.stdout.decode()).first == (100 << 20,)
+    assert answers.parse_compare_result(other.stdout.decode()).first == (100 << 20,)
 
 
 def test_half_a_line_of_a_comparison_tells_nothing() -> None:
-    assert agents.compared_up_to("at 67108864\nat 1342") == 64 << 20
-    assert agents.compared_up_to("at 6710") is None
+    assert answers.compared_up_to("at 67108864\nat 1342") == 64 << 20
+    assert answers.compared_up_to("at 6710") is None

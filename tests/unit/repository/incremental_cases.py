@@ -22,13 +22,11 @@ BLOCK = 1 << 16
 NODE = "scsi0:0"
 
 
-def host_reads(
-    flat: Path, size: int, payload: Iterable[bytes] | None, *, how: str = "all", since: int = 0
-) -> bytes:
+def host_reads(flat: Path, size: int, payload: Iterable[bytes] | None, *, since: int = 0) -> bytes:
     """What the host's program sends for the disk, told the digests in `payload` or nothing."""
     changed = [] if payload is None else ["changed"]
     command = [sys.executable, "-S", "-c", agents.LOADER, "read", str(flat), str(size)]
-    command += [str(block_bytes_for(size)), how, *changed]
+    command += [str(block_bytes_for(size)), *changed]
     content = agents.agent_stdin("read") + agents.resume_payload(since) + b"".join(payload or ())
     done = subprocess.run(command, input=content, capture_output=True, check=False, timeout=30)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -53,7 +51,6 @@ def back_up_file(
     run: int,
     parent: Manifest | None = None,
     *,
-    how: str = "all",
     keys: Path | None = None,
 ) -> tuple[Manifest, int, int]:
     """A backup of the disk in `flat`; its manifest, the bytes that the host sent and those added."""
@@ -64,7 +61,7 @@ def back_up_file(
     old = None if parent is None else reading.parent_disk(parent.id, NODE, size)
     with repository.writer(backup_id(run)) as writer:
         disk = begun(writer, size, old)
-        stream = host_reads(flat, size, disk.known_digests() if old else None, how=how)
+        stream = host_reads(flat, size, disk.known_digests() if old else None)
         for at in range(0, len(stream), 99_991):
             disk.feed(stream[at : at + 99_991])
         assert disk.finish().received_bytes == len(stream)

@@ -61,12 +61,11 @@ def frames(stream: bytes) -> list[tuple[int, int, int]]:
     return found
 
 
-@pytest.mark.parametrize("how", ["all", "holes"])
-def test_a_compared_backup_restores_byte_for_byte_and_is_small(kit: Kit, flat: Path, how: str) -> None:
-    first, sent_first, _ = back_up_file(kit, flat, 0, how=how)
+def test_a_compared_backup_restores_byte_for_byte_and_is_small(kit: Kit, flat: Path) -> None:
+    first, sent_first, _ = back_up_file(kit, flat, 0)
     image = changed(flat.read_bytes(), 2, times=2)
     sparse(flat, image)
-    second, sent, added = back_up_file(kit, flat, 1, first, how=how)
+    second, sent, added = back_up_file(kit, flat, 1, first)
     assert restored(kit, second) == image
     assert kit.open().verify(second.id).ok
     assert second.parent == first.id
@@ -83,9 +82,10 @@ def test_the_host_sends_exactly_the_blocks_that_differ(plain_kit: Kit, flat: Pat
     image = changed(old, 3, times=12)
     sparse(flat, image)
     told = list(parent(plain_kit, first).payload(0))
-    streams = [host_reads(flat, ODD, told, how=how) for how in ("all", "holes")]
-    assert streams[0] == streams[1]
-    *found, end = frames(streams[0])
+    stream = host_reads(flat, ODD, told)
+    flat.write_bytes(image)
+    assert host_reads(flat, ODD, told) == stream, "without holes it says the same"
+    *found, end = frames(stream)
     assert end == (255, ODD, len(found))
     differs = {at for at in range(0, ODD, BLOCK) if image[at : at + BLOCK] != old[at : at + BLOCK]}
     zero = {at for at in differs if not any(image[at : at + BLOCK])}
