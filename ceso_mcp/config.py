@@ -25,6 +25,7 @@ from pydantic import (
 
 from ceso_mcp.addresses.pool import ZoneName
 from ceso_mcp.backup.places import AnyPlace, S3Place, SftpPlace, place_of
+from ceso_mcp.backup.signature import SignerLine
 from ceso_mcp.errors import ConfigFault
 from ceso_mcp.home import expanded, under_home
 from ceso_mcp.secrets import SecretRef
@@ -128,6 +129,17 @@ class BackupSection(PlaceSection):
     extract_dir: Path | None = Field(
         None, description="where extracted disks go; `extracted` in the state directory if unset"
     )
+    sign_key: SecretRef | None = Field(None, description="private SSH key that new backups are signed with")
+    trusted_signers: tuple[SignerLine, ...] = Field(
+        (), description="SSH public keys whose signatures are accepted, beside that of sign_key"
+    )
+    require_signature: bool = Field(False, description="restore only what one of them has signed")
+
+    @model_validator(mode="after")
+    def _somebody_to_require(self) -> Self:
+        if self.require_signature and not self.trusted_signers and self.sign_key is None:
+            raise ValueError("require_signature needs trusted_signers or sign_key")
+        return self
 
 
 class DnsSection(Section):

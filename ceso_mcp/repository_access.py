@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ceso_mcp.backup.places import AnyPlace, DatastorePlace, title_of
+from ceso_mcp.backup.signature import Trust
 from ceso_mcp.config import BackupSection, HostSection, PlaceSection
 from ceso_mcp.errors import ConfigFault, InvalidArguments, RepositoryFault
 from ceso_mcp.home import expanded
@@ -61,6 +62,8 @@ class RepositoryAccess:
         self._known = KnownRepositories(state) if state is not None else None
         self._opened: Any = None
         self._opened_key: Any = None
+        self._signing: Any = None
+        self._trusted: Trust | None = None
         self._copies: dict[str, RepositoryAccess] = {}
 
     @property
@@ -151,6 +154,30 @@ class RepositoryAccess:
             self._opened_key = read_key(target, phrase)
         return self._opened_key
 
+    def signing_key(self) -> Any:
+        """The key that new backups are signed with (`repository.signing.SigningKey`), None if they are not.
+
+        Raises ConfigFault: `sign_key_unusable`, or that of the secret.
+        """
+        from ceso_mcp.repository.signing import SigningKey
+
+        ref = self._backup.sign_key
+        if ref is not None and self._signing is None:
+            self._signing = SigningKey.read(self._secret(ref, "signing key"))
+        return self._signing
+
+    def _trust(self) -> Trust:
+        """Whose signatures count. Restoring must not depend on the own private key: a signing key that
+        cannot be used here adds nobody.
+        """
+        if self._trusted is None:
+            trust = Trust.of(self._backup.trusted_signers, required=self._backup.require_signature)
+            with contextlib.suppress(ConfigFault):
+                if (own := self.signing_key()) is not None:
+                    trust = replace(trust, signers=(*trust.signers, own.public))
+            self._trusted = trust
+        return self._trusted
+
     def _identities(self) -> list[str]:
         ref = self._backup.identity
         return [] if ref is None else [self._secret(ref, "age identity")]
@@ -230,6 +257,7 @@ class RepositoryAccess:
             like=like,
             passphrase=self._own_passphrase() if like is None else None,
         )
+        repository.trust = self._trust()
         if self._known is not None:
             self._known.remember(self._remembered_as(), repository.id)
         return repository
@@ -244,6 +272,7 @@ class RepositoryAccess:
             key = self._own_key(phrase)
             identities += [] if key is None else [key.secret]
         repository = Repository.open_at(self.target(), identities=identities)
+        repository.trust = self._trust()
         if private and self._openpgp:
             repository.use_keyring(self._passphrase())
         if self._known is not None:

@@ -86,6 +86,7 @@ DOORS = {
     "yaml": {"guest"},
     "zstandard": {"repository"},
     "pyrage": {"repository"},
+    "cryptography": {"repository"},
     "keyring": {"secrets"},
     "obstore": {"repository"},
     "dns": {"dynamic_dns"},

@@ -27,9 +27,24 @@ class AllBackups(HereQuestion):
 
 @dataclass(frozen=True, slots=True)
 class ManifestOf(HereQuestion):
-    """The manifest of one backup."""
+    """The manifest of a backup that may be restored; a RepositoryFault if its signature forbids that."""
 
     backup_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureWarningsOf(HereQuestion):
+    """What somebody who restores this backup should know of its signature."""
+
+    backup_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignerHere(HereQuestion):
+    """The fingerprint of the key that new backups are signed with, "" if they are not.
+
+    A ConfigFault if there is to be one and it cannot be used.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +93,12 @@ class BeginBackup(Here):
     backup_id: str
     repository: str
     recipients: int
+    signer: str = ""
 
     def shown(self) -> str:
         sealed = f"sealed to {self.recipients} recipient(s)" if self.recipients else "not encrypted"
-        return f"begin backup {self.backup_id} in {self.repository}, {sealed}"
+        signed = f", signed by {self.signer}" if self.signer else ""
+        return f"begin backup {self.backup_id} in {self.repository}, {sealed}{signed}"
 
     def undo_shown(self) -> str:
         return f"abandon backup {self.backup_id}; nothing of it is listed"

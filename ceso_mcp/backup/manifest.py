@@ -135,8 +135,8 @@ class Manifest(Record):
     `consistency`: `powered_off` (cold), `crash` (as after a power cut), `filesystem` (quiesced by
     the guest's tools). `parent` is the backup it was compared with, for information: no backup
     needs another. `raw_bytes` is the sum of the disks' data and the files, `stored_bytes` of every
-    object the backup names, shared ones included. `signature` is reserved for a detached OpenSSH
-    signature in `manifest.json.sig`.
+    object the backup names, shared ones included. `signature` says that `manifest.json.sig` is an
+    OpenSSH signature of this file.
     """
 
     format: Literal["ceso-backup"] = FORMAT

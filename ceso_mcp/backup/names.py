@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from ceso_mcp.errors import InvalidArguments
 
 MANIFEST = "manifest.json"
+SIGNATURE = "manifest.json.sig"
 FILES = "files.tar"
 BACKUPS = "backups"
 PACKS = "packs"

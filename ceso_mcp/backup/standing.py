@@ -11,17 +11,24 @@ from ceso_mcp.backup.manifest import Manifest
 from ceso_mcp.backup.notes import Drill, Verification
 from ceso_mcp.backup.retention import FUTURE, Candidate, State, Verdict, decide
 from ceso_mcp.backup.retention_policy import Policy
+from ceso_mcp.backup.signature import UNSIGNED, Signature
 from ceso_mcp.errors import Refused
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A listed backup and its notes. `protected` is the reason given, None if it is not protected."""
+    """A listed backup and its notes. `protected` is the reason given, None if it is not protected.
+
+    `accepted` is whether its signature lets it be restored here: one that is not counts as damaged, so that
+    nobody who can write to the storage can push the others out of the retention.
+    """
 
     manifest: Manifest
     protected: str | None = None
     verification: Verification | None = None
     drill: Drill | None = None
+    signature: Signature = UNSIGNED
+    accepted: bool = True
 
     @property
     def id(self) -> str:
@@ -32,7 +39,7 @@ class Kept:
         """When every byte of it was last read and right, by verifying or by a drill that brought it up,
         unless damage is known.
         """
-        if self.verification is not None and self.verification.damaged:
+        if self.state == "damaged":
             return None
         times = [None if self.verification is None else self.verification.verified]
         if self.drill is not None and self.drill.state != "failed":
@@ -41,7 +48,7 @@ class Kept:
 
     @property
     def state(self) -> State:
-        if self.verification is not None and self.verification.damaged:
+        if not self.accepted or (self.verification is not None and self.verification.damaged):
             return "damaged"
         return self.manifest.state
 

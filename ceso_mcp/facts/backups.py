@@ -12,6 +12,8 @@ from ceso_mcp.backup.actions import (
     ManifestOf,
     ParentFor,
     RepositoryState,
+    SignatureWarningsOf,
+    SignerHere,
 )
 from ceso_mcp.backup.keeping import VerificationOf
 from ceso_mcp.fact import Fact, Reading
@@ -37,13 +39,33 @@ class Backups(Fact[Any]):
 
 @dataclass(frozen=True, slots=True)
 class Manifest(Fact[Any]):
-    """One backup's manifest."""
+    """The manifest of a backup that may be restored."""
 
     backup_id: str
 
     def reading(self) -> Reading[Any]:
         (manifest,) = yield [ManifestOf(self.backup_id)]
         return manifest
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureWarnings(Fact[tuple[str, ...]]):
+    """What somebody who restores a backup should know of its signature."""
+
+    backup_id: str
+
+    def reading(self) -> Reading[tuple[str, ...]]:
+        (warnings,) = yield [SignatureWarningsOf(self.backup_id)]
+        return tuple(warnings)
+
+
+@dataclass(frozen=True, slots=True)
+class Signer(Fact[str]):
+    """The fingerprint of the key that new backups are signed with, or ""."""
+
+    def reading(self) -> Reading[str]:
+        (fingerprint,) = yield [SignerHere()]
+        return str(fingerprint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from ceso_mcp.repository.local_repository import LocalRepository
 from ceso_mcp.repository.making import is_repository
 from ceso_mcp.repository.parent import Choice
 from ceso_mcp.repository.repository import (
     DamagedBackup,
     Listing,
-    LocalRepository,
     Repository,
 )
 

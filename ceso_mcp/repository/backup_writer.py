@@ -27,13 +27,14 @@ from ceso_mcp.backup.manifest import (
     VmRecord,
     stored_sizes,
 )
-from ceso_mcp.backup.names import FILES, MANIFEST, PACKS, BackupId, kept_file_name
+from ceso_mcp.backup.names import FILES, MANIFEST, PACKS, SIGNATURE, BackupId, kept_file_name
 from ceso_mcp.backup.sums import KEY_BYTES, block_bytes_for
 from ceso_mcp.errors import InvalidArguments, RepositoryFault
 from ceso_mcp.repository import seal
 from ceso_mcp.repository.disk_writer import DiskFacts, DiskWriter, Workers
 from ceso_mcp.repository.lock import RepositoryLock
 from ceso_mcp.repository.parent import ParentDisk
+from ceso_mcp.repository.signing import SigningKey
 from ceso_mcp.repository.store import Store
 
 FILES_LIMIT_BYTES = 64 << 20
@@ -43,11 +44,15 @@ _CONSISTENCY: dict[str, Literal["powered_off", "crash"]] = {"cold": "powered_off
 
 
 class BackupWriter:
-    """Holds the repository's lock until `commit` or `abandon`. Also a context manager that abandons."""
+    """Holds the repository's lock until `commit` or `abandon`. Also a context manager that abandons.
 
-    def __init__(self, store: Store, backup_id: BackupId) -> None:
+    With a `signer` the manifest is signed.
+    """
+
+    def __init__(self, store: Store, backup_id: BackupId, signer: SigningKey | None = None) -> None:
         store.check_recipients()
         self._store = store
+        self._signer = signer
         self.backup_id = backup_id
         self._disks: dict[int, DiskWriter] = {}
         self._files: dict[str, bytes] = {}
@@ -168,6 +173,7 @@ class BackupWriter:
             repository=self._store.settings.id,
             encryption=self._store.settings.encryption,
             parent=parent,
+            signature=None if self._signer is None else "sshsig",
             vm=VmRecord(
                 name=_clean(vm_name),
                 uuid_bios=_clean(vm_uuid),
@@ -186,7 +192,11 @@ class BackupWriter:
         )
         content = manifest_text.render(manifest)
         manifest_text.parse(content)
+        signature = None if self._signer is None else self._signer.sign(content)
         self._lock.require()
+        if signature is not None:
+            # First: a manifest that says it is signed is never seen without its signature.
+            self._store.target.replace(self.backup_id.object(SIGNATURE), signature)
         self._store.target.put(self.backup_id.object(MANIFEST), [content])
         # If so much time passed that others may have taken the lock, they may have removed packs
         # which no manifest named yet.

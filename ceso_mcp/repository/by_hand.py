@@ -7,6 +7,7 @@ This folder is a repository of virtual machine backups made by ceso (ESXi Comman
 format version 1. Everything in it can be restored with standard tools.
 
   backups/VM-ID/TIME-RUN/manifest.json   one backup: its VM, its disks, its files (plain JSON)
+  backups/VM-ID/TIME-RUN/manifest.json.sig  the signature of manifest.json, if it is signed
   backups/VM-ID/TIME-RUN/disk-N.map.*    where the data of disk N lies (text, compressed)
   backups/VM-ID/TIME-RUN/disk-N.sums.*   digests of the disk's blocks (for ceso)
   backups/VM-ID/TIME-RUN/files.tar.*     the .vmx, the disk descriptors, the nvram
@@ -42,6 +43,20 @@ everything before that line:
   sed '/^ "checksum": /,$d' manifest.json | sha256sum
   tail -n 2 manifest.json
 
+That finds damage, not forgery: who can write here can also write a right checksum. If there is a
+manifest.json.sig, OpenSSH (8.2 or newer) tells who signed the manifest, and with it all that it names:
+
+  ssh-keygen -Y check-novalidate -n ceso-backup -s manifest.json.sig < manifest.json
+
+prints the key, whoever's it is. To hold it against keys that you know, write them into a file, one
+a line, as "ceso ssh-ed25519 AAAA...". Take them from where nobody else can write, never from here:
+
+  ssh-keygen -Y verify -f signers -I ceso -n ceso-backup -s manifest.json.sig < manifest.json
+
+and see that "id" in the manifest is the VM-ID/TIME-RUN of its folder. restore.sh does both if
+CESO_SIGNERS names that file; otherwise it only refuses a signature that is not one of the manifest
+(CESO_SIGNERS=- lets it look at none).
+
 A line of a map is "DISK_OFFSET LENGTH PACK_NUMBER RAW_OFFSET", in bytes: LENGTH bytes of the
 disk from DISK_OFFSET on are found at RAW_OFFSET of that pack once it is decompressed. Packs are
 numbered from 0 in the manifest's order. What is in no line is zero.
@@ -51,13 +66,14 @@ RESTORE_SH = r"""#!/bin/sh
 # Restores one disk of a ceso backup (repository format version 1) as a raw image.
 # usage: restore.sh REPOSITORY BACKUP DISK-NUMBER OUT.raw [AGE-IDENTITY-FILE]
 # needs: sh, awk, sed, grep, GNU coreutils (dd, sha256sum, truncate, mktemp), zstd; age or gpg
+# CESO_SIGNERS=FILE: only what one of these signers has signed, see RESTORE.txt (takes ssh-keygen)
 set -eu
 umask 077
 
 die() { echo "restore.sh: $*" >&2; exit 1; }
 
 if [ $# -lt 4 ] || [ $# -gt 5 ]; then
-  sed -n '3,4s/^# //p' "$0" >&2
+  sed -n '3,5s/^# //p' "$0" >&2
   exit 2
 fi
 repo=$1 backup=$2 disk=$3 out=$4 key=${5-}
@@ -87,6 +103,25 @@ want=$(sed -n 's/^ "checksum": "\([0-9a-f]*\)"$/\1/p' "$dir/manifest.json")
 have=$(sed '/^ "checksum": /,$d' "$dir/manifest.json" | sha256sum | cut -d ' ' -f 1)
 [ -n "$want" ] && [ "$want" = "$have" ] || die "the manifest is damaged"
 grep -q '^ "version": 1,$' "$dir/manifest.json" || die "the manifest is not of format version 1"
+sig=$dir/manifest.json.sig
+check_signature() { ssh-keygen -Y "$@" -n ceso-backup -s "$sig" < "$dir/manifest.json" > /dev/null 2>&1; }
+case ${CESO_SIGNERS-} in
+  -) ;;
+  '')
+    if [ -f "$sig" ] && command -v ssh-keygen > /dev/null; then
+      check_signature check-novalidate || die "manifest.json.sig is not a signature of the manifest"
+    fi ;;
+  *)
+    [ -f "$CESO_SIGNERS" ] || die "there is no file $CESO_SIGNERS"
+    [ -f "$sig" ] || die "the backup is not signed"
+    check_signature verify -f "$CESO_SIGNERS" -I ceso ||
+      die "the backup is not signed by one of the signers in $CESO_SIGNERS"
+    id=$(sed -n 's/^ "id": "\([^"]*\)",$/\1/p' "$dir/manifest.json")
+    case $(cd "$dir" && pwd -P) in
+      */"$id") ;;
+      *) die "the manifest is of another backup than its folder says: $id" ;;
+    esac ;;
+esac
 case $(sed -n 's/^ "encryption": "\([a-z]*\)",$/\1/p' "$dir/manifest.json") in
   none) suffix=.zst ;;
   age) suffix=.zst.age ;;

@@ -37,7 +37,7 @@ def check(repository: Repository) -> Structure:
     """Hold every manifest against the listing. Raises RepositoryFault if the place cannot be listed."""
     store = repository.store
     # Manifests first: what a backup under way adds after them is not missed.
-    manifests, damaged = repository.list()
+    (manifests, damaged), signatures = repository.list_with_signatures()
     sizes = {entry.name: entry.size_bytes for entry in store.target.list(PACKS)}
     sizes |= {entry.name: entry.size_bytes for entry in store.target.list(BACKUPS)}
     problems = [(entry.id, f"its manifest cannot be read: {entry.reason}") for entry in damaged]
@@ -50,6 +50,8 @@ def check(repository: Repository) -> Structure:
                 problems.append((manifest.id, f"{name} is missing"))
             elif sizes[name] != size_bytes:
                 problems.append((manifest.id, f"{name} has {sizes[name]} bytes, not {size_bytes}"))
+        if signatures[manifest.id].state in ("bad", "missing"):
+            problems.append((manifest.id, signatures[manifest.id].words()))
     loose = garbage_of(store.target, store.suffix, repository.list)
     unnamed = (*loose.entries, *loose.kept_packs)
     return Structure(

@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ceso_mcp.backup.manifest import Manifest
-from ceso_mcp.backup.names import BACKUPS, MANIFEST, PACKS
+from ceso_mcp.backup.names import BACKUPS, MANIFEST, PACKS, SIGNATURE
+from ceso_mcp.backup.signature import Signature
 from ceso_mcp.errors import RepositoryFault
 from ceso_mcp.repository.lock import RepositoryLock
 from ceso_mcp.repository.passphrase import KEY
@@ -65,13 +66,19 @@ def missing(source: Repository, destination: Repository | None, backup_id: str |
     """
     if destination is not None:
         _require_copy(source, destination)
-    listing = source.list()
-    wanted = [m for m in listing.manifests if backup_id in (None, m.id)]
+    listing, signatures = source.list_with_signatures()
+    forged = {i for i, signature in signatures.items() if signature.state == "bad"}
+    wanted = [m for m in listing.manifests if backup_id in (None, m.id) and m.id not in forged]
     if backup_id is not None and not wanted:
         source.manifest(backup_id)  # says why
-    there = destination.list() if destination is not None else None
+    there, theirs = destination.list_with_signatures() if destination is not None else (None, {})
     ids = {m.id for m in there.manifests} if there is not None else set()
     broken = {entry.id for entry in there.damaged} if there is not None else set()
+    # A copy that lost its signature, or has another one, gets it and the manifest anew.
+    for i in ids & signatures.keys():
+        if _is_signed(signatures[i]) and not _is_signed(theirs[i]):
+            broken.add(i)
+    ids -= broken
     lacking = tuple(sorted((m for m in wanted if m.id not in ids), key=lambda m: (m.created, m.id)))
     return Missing(
         manifests=lacking,
@@ -80,8 +87,14 @@ def missing(source: Repository, destination: Repository | None, backup_id: str |
         ),
         there_already=len(ids) + len(broken),
         mended=tuple(m.id for m in lacking if m.id in broken),
-        damaged=tuple(entry.id for entry in listing.damaged if backup_id in (None, entry.id)),
+        damaged=tuple(
+            i for i in (*(entry.id for entry in listing.damaged), *sorted(forged)) if backup_id in (None, i)
+        ),
     )
+
+
+def _is_signed(signature: Signature) -> bool:
+    return signature.state not in ("unsigned", "missing", "bad")
 
 
 def copy_backups(source: Repository, destination: Repository, backup_ids: tuple[str, ...]) -> Copied:
@@ -98,7 +111,11 @@ def copy_backups(source: Repository, destination: Repository, backup_ids: tuple[
             destination.target.replace(KEY, source.target.get(KEY))
         there = _there(destination)
         for backup_id in backup_ids:
-            manifest = source.manifest(backup_id)
+            manifest, signature = source.manifest_and_signature(backup_id)
+            if signature.state == "bad":
+                raise RepositoryFault(
+                    f"the signature of backup {backup_id} is bad: {signature.reason}", code="bad_signature"
+                )
             needed = _parts_of(source, manifest)
             parts = _lacking(needed, there)
             with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="ceso-copy") as pool:
@@ -171,9 +188,17 @@ def _send(source: Repository, destination: Repository, part: Part) -> Part:
 
 
 def _send_manifest(source: Repository, destination: Repository, manifest: Manifest) -> None:
-    name = manifest.backup_id.object(MANIFEST)
-    content = source.target.get(name)
-    if not destination.target.put(name, [content]):
-        destination.target.replace(name, content)  # there, but damaged
+    name, signature = manifest.backup_id.object(MANIFEST), manifest.backup_id.object(SIGNATURE)
+    if source.target.exists(signature):
+        # Before the manifest: with that the backup is there, and it must not be there unsigned.
+        _put(destination, signature, source.target.get(signature))
+    _put(destination, name, source.target.get(name))
     if destination.manifest(manifest.id) != manifest:
+        raise RepositoryFault(f"{name} came back changed from the copy", code="damaged")
+
+
+def _put(destination: Repository, name: str, content: bytes) -> None:
+    if not destination.target.put(name, [content]):
+        destination.target.replace(name, content)  # there, but another one
+    if destination.target.get(name) != content:
         raise RepositoryFault(f"{name} came back changed from the copy", code="damaged")

@@ -43,7 +43,7 @@ def standing(repository: Repository) -> Standing:
     A protection that cannot be read still protects; a verification that cannot be read is none.
     """
     target = repository.store.target
-    manifests, damaged = repository.list()
+    (manifests, damaged), signatures = repository.list_with_signatures()
     notes = {entry.name for entry in target.list(BACKUPS) if entry.name.endswith(NOTES)}
     backups = []
     for manifest in manifests:
@@ -57,7 +57,9 @@ def standing(repository: Repository) -> Standing:
         drilled = (
             drill(repository, manifest.backup_id) if manifest.backup_id.object(DRILLED) in notes else None
         )
-        backups.append(Kept(manifest, why, found, drilled))
+        signature = signatures[manifest.id]
+        accepted = repository.trust.accepts(signature)
+        backups.append(Kept(manifest, why, found, drilled, signature, accepted))
     return Standing(
         target.title,
         tuple(backups),

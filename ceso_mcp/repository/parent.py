@@ -76,15 +76,24 @@ def parent_disk(store: Store, manifest: Manifest, index: int, *, damaged: Collec
     return ParentDisk(manifest.id, disk, sums.key, digests, block_map)
 
 
-def choose(store: Store, manifests: Sequence[Manifest], disks: Sequence[tuple[str, int]]) -> Choice:
+def choose(
+    store: Store,
+    manifests: Sequence[Manifest],
+    disks: Sequence[tuple[str, int]],
+    untrusted: Mapping[str, str],
+) -> Choice:
     """The newest backup with a disk at the same node and of the same size that can be compared.
 
     `manifests` are those of one VM, newest first; `disks` are (node, capacity in bytes). What of a
     VM a backup does not include says nothing about the disks that it does. One that is sealed to former
-    recipients is never chosen: the present ones could not open what they would share.
+    recipients is never chosen: the present ones could not open what they would share. Nor is one of the
+    `untrusted`, ids with the reason: what its map says of packs and digests may be anybody's.
     """
     reason, since = "", store.settings.recipients_since
     for manifest in manifests[:_TRIED]:
+        if manifest.id in untrusted:
+            reason = reason or f"backup {manifest.id} cannot be relied on: {untrusted[manifest.id]}"
+            continue
         if since is not None and manifest.created < since:
             reason = reason or f"backup {manifest.id} is sealed to other recipients"
             break

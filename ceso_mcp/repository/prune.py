@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ceso_mcp.backup.names import BACKUPS, FILES, MANIFEST, PACKS, BackupId
+from ceso_mcp.backup.names import BACKUPS, FILES, MANIFEST, PACKS, SIGNATURE, BackupId
 from ceso_mcp.backup.notes import NOTES
 from ceso_mcp.errors import InvalidArguments, RepositoryFault
 from ceso_mcp.repository.lock import RepositoryLock, locked, who_holds
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Lister = Callable[[], "Listing"]
 _PACK = re.compile(rf"{PACKS}/([0-9a-f]{{2}})/(([0-9a-f]{{2}})[0-9a-f]{{62}})(\.zst|\.zst\.age|\.zst\.gpg)\Z")
 _PART = re.compile(rf"(disk-[0-9]{{1,3}}\.(map|sums)|{re.escape(FILES)})(\.zst|\.zst\.age|\.zst\.gpg)\Z")
-_BESIDE = frozenset({*NOTES, f"{MANIFEST}.sig"})
+_BESIDE = frozenset({*NOTES, SIGNATURE})
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from ceso_mcp.backup import manifest_text
 from ceso_mcp.backup.manifest import Manifest, PackRef
-from ceso_mcp.backup.names import BACKUPS, MANIFEST, BackupId
+from ceso_mcp.backup.names import BACKUPS, MANIFEST, SIGNATURE, BackupId
 from ceso_mcp.backup.pack import PACK_STORED_BYTES
+from ceso_mcp.backup.signature import Signature, Trust
 from ceso_mcp.errors import ConfigFault, InvalidArguments, RepositoryFault, Unreadable
 from ceso_mcp.repository import openpgp
 from ceso_mcp.repository.backup_reader import BackupReader
 from ceso_mcp.repository.backup_writer import BackupWriter
 from ceso_mcp.repository.index_key import index_key
-from ceso_mcp.repository.making import is_repository, made
+from ceso_mcp.repository.making import made
 from ceso_mcp.repository.parent import Choice, ParentDisk, choose, parent_disk, same_disk
 from ceso_mcp.repository.prune import Garbage, Removed, garbage_of, prune
+from ceso_mcp.repository.signing import SigningKey, judge
 from ceso_mcp.repository.store import Settings, Store
 from ceso_mcp.repository.target import Target
-from ceso_mcp.repository.targets.local import LocalTarget
 from ceso_mcp.repository.verify import VerifyReport, verify
 
 
@@ -45,6 +47,10 @@ class Repository:
     def __init__(self, target: Target, settings: Settings, identities: Sequence[str] = ()) -> None:
         self._target = target
         self._store = Store(target, settings, identities)
+        self.trust = Trust()
+        """Whose signatures count here; nobody's unless it is set."""
+        self.sign_with: SigningKey | None = None
+        """What new backups are signed with, if they are."""
 
     @classmethod
     def init_at(
@@ -117,14 +123,21 @@ class Repository:
 
     def parent_for(self, vm_id: str, disks: Sequence[tuple[str, int]]) -> Choice:
         """What a new backup of a VM with `disks` is compared with (`repository.parent.choose`)."""
-        return choose(self._store, self.list(vm_id).manifests, disks)
+        listing, signatures = self.list_with_signatures(vm_id)
+        untrusted = {i: s.words() for i, s in signatures.items() if not self.trust.leans_on(s)}
+        return choose(self._store, listing.manifests, disks, untrusted)
 
     def parent_disk(self, backup_id: BackupId | str, node: str, capacity_bytes: int) -> ParentDisk:
         """The disk of an earlier backup to compare with (`repository.parent.parent_disk`).
 
-        Raises RepositoryFault `no_such_backup`, or `no_such_disk` if the backup has none like that.
+        Raises RepositoryFault `no_such_backup`, `no_such_disk` if the backup has none like that, or
+        `bad_signature` if it is not signed as one to lean on must be.
         """
-        manifest = self.manifest(backup_id)
+        manifest, signature = self.manifest_and_signature(backup_id)
+        if not self.trust.leans_on(signature):
+            raise RepositoryFault(
+                f"backup {backup_id} is no one to compare with: {signature.words()}", code="bad_signature"
+            )
         index = same_disk(manifest, node, capacity_bytes)
         if index is None:
             raise RepositoryFault(
@@ -139,18 +152,34 @@ class Repository:
         """Begin a backup. Raises RepositoryFault `repository_locked` while another one is written."""
         if isinstance(backup_id, str):
             backup_id = BackupId.parse(backup_id)
-        return BackupWriter(self._store, backup_id)
+        return BackupWriter(self._store, backup_id, self.sign_with)
 
     def list(self, vm_id: str | None = None) -> Listing:
         """Every backup that was committed, or those of one VM. Reads no data and needs no key."""
+        return self._listing(vm_id, None)
+
+    def list_with_signatures(self, vm_id: str | None = None) -> tuple[Listing, dict[str, Signature]]:
+        """`list`, and how each of the manifests is signed, by id."""
+        signatures: dict[str, Signature] = {}
+        return self._listing(vm_id, signatures), signatures
+
+    def _listing(self, vm_id: str | None, signatures: dict[str, Signature] | None) -> Listing:
         manifests, damaged = [], []
-        for entry in self._target.list(BACKUPS if vm_id is None else f"{BACKUPS}/{vm_id}"):
-            folder, _, name = entry.name.rpartition("/")
-            if name != MANIFEST:
+        entries = list(self._target.list(BACKUPS if vm_id is None else f"{BACKUPS}/{vm_id}"))
+        names = {entry.name for entry in entries}
+        for entry in entries:
+            folder, _, last = entry.name.rpartition("/")
+            if last != MANIFEST:
                 continue
             backup_id = folder.removeprefix(f"{BACKUPS}/")
             try:
-                manifests.append(self._read_manifest(backup_id))
+                manifest, content = self._read_manifest(backup_id)
+                if signatures is not None:
+                    # A listing made while a backup was committed may show the manifest alone.
+                    there = manifest.signature is not None or f"{folder}/{SIGNATURE}" in names
+                    stored = self._stored_signature(manifest) if there else None
+                    signatures[backup_id] = self._judge(manifest, content, stored)
+                manifests.append(manifest)
             except (RepositoryFault, Unreadable, InvalidArguments) as fault:
                 damaged.append(DamagedBackup(backup_id, fault.message))
         manifests.sort(key=lambda manifest: (manifest.created, manifest.id), reverse=True)
@@ -161,6 +190,36 @@ class Repository:
 
         Raises RepositoryFault: `no_such_backup` if it is not listed, `damaged` if it cannot be read.
         """
+        return self._manifest(backup_id)[0]
+
+    def manifest_and_signature(self, backup_id: BackupId | str) -> tuple[Manifest, Signature]:
+        """The manifest, and how it is signed. Raises RepositoryFault as `manifest` does."""
+        manifest, content = self._manifest(backup_id)
+        return manifest, self._judge(manifest, content, self._stored_signature(manifest))
+
+    def restorable(self, backup_id: BackupId | str) -> Manifest:
+        """The manifest of a backup that may be restored (`backup.signature.Trust`).
+
+        Raises RepositoryFault as `manifest` does, and `bad_signature`, `unknown_signer` or `not_signed`.
+        """
+        manifest, signature = self.manifest_and_signature(backup_id)
+        refusal = self.trust.refusal(manifest.id, signature)
+        if refusal is not None:
+            raise refusal
+        return manifest
+
+    def _judge(self, manifest: Manifest, content: bytes, stored: bytes | None) -> Signature:
+        return judge(content, stored, self.trust, promised=manifest.signature is not None)
+
+    def _stored_signature(self, manifest: Manifest) -> bytes | None:
+        try:
+            return self._target.get(manifest.backup_id.object(SIGNATURE))
+        except RepositoryFault as fault:
+            if fault.code == "no_such_object":
+                return None
+            raise
+
+    def _manifest(self, backup_id: BackupId | str) -> tuple[Manifest, bytes]:
         text = str(backup_id)
         try:
             return self._read_manifest(text)
@@ -173,16 +232,17 @@ class Repository:
                 raise _no_such_backup(f"there is no backup {text}") from fault
             raise
 
-    def _read_manifest(self, backup_id: str) -> Manifest:
-        parsed = BackupId.parse(backup_id)
-        manifest = manifest_text.parse(self._target.get(parsed.object(MANIFEST)))
+    def _read_manifest(self, backup_id: str) -> tuple[Manifest, bytes]:
+        """The manifest, and the bytes that it was read from: those are what is signed."""
+        content = self._target.get(BackupId.parse(backup_id).object(MANIFEST))
+        manifest = manifest_text.parse(content)
         if manifest.id != backup_id:
             raise Unreadable("manifest", "it is of another backup than its folder says")
         if manifest.repository != self.id:
             raise Unreadable("manifest", "it is of another repository")
         if manifest.encryption != self._store.settings.encryption:
             raise Unreadable("manifest", "it is encrypted differently from its repository")
-        return manifest
+        return manifest, content
 
     def pack_name(self, pack: PackRef) -> str:
         """The object that holds this pack."""
@@ -204,7 +264,8 @@ class Repository:
         return prune(self._store, self.list, expected)
 
     def reader(self, backup_id: BackupId | str) -> BackupReader:
-        return BackupReader(self._store, self.manifest(backup_id))
+        """To read a backup's data; raises RepositoryFault as `restorable` does."""
+        return BackupReader(self._store, self.restorable(backup_id))
 
     def verify(
         self,
@@ -214,44 +275,22 @@ class Repository:
         sample_percent: float = 100,
         progress: Callable[[int, int], None] | None = None,
     ) -> VerifyReport:
-        """Read and check every byte of a backup, or a sample of its packs (`repository.verify`)."""
-        return verify(
+        """Read and check every byte of a backup, or a sample of its packs (`repository.verify`).
+
+        A signature that is bad or missing is damage too.
+        """
+        manifest, signature = self.manifest_and_signature(backup_id)
+        report = verify(
             self._store,
-            self.manifest(backup_id),
+            manifest,
+            signature,
             storage_only=storage_only,
             sample_percent=sample_percent,
             progress=progress,
         )
+        refusal = self.trust.refusal(manifest.id, signature)
+        return report if refusal is None else replace(report, refused=refusal.message)
 
 
 def _no_such_backup(message: str) -> RepositoryFault:
     return RepositoryFault(message, code="no_such_backup", hint="list the backups and copy the id from there")
-
-
-class LocalRepository(Repository):
-    """A repository in a folder of this machine, or one mounted here."""
-
-    def __init__(self, path: Path, settings: Settings, identities: Sequence[str] = ()) -> None:
-        super().__init__(LocalTarget(path), settings, identities)
-
-    @classmethod
-    def init(
-        cls,
-        path: Path,
-        *,
-        recipients: Sequence[str] = (),
-        pack_bytes: int = PACK_STORED_BYTES,
-        passphrase: str | None = None,
-    ) -> Self:
-        """`init_at` a folder."""
-        return cls(path, made(LocalTarget(path), recipients, pack_bytes, None, passphrase))
-
-    @classmethod
-    def is_at(cls, path: Path) -> bool:
-        """Whether there is a repository at `path`. Raises RepositoryFault if that cannot be told."""
-        return is_repository(LocalTarget(path))
-
-    @classmethod
-    def open(cls, path: Path, *, identities: Sequence[str] = ()) -> Self:
-        """`open_at` a folder."""
-        return cls(path, Settings.load(LocalTarget(path)), identities)

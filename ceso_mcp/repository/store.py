@@ -29,7 +29,7 @@ class Settings(BaseModel):
     What was written before `recipients_since` is sealed to others.
 
     `index_recipients` (who besides the recipients may read maps and digests) and `sign_key` (whose
-    signature manifests carry) are reserved.
+    signature manifests carry) stay empty: who can write to the storage could enter his own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

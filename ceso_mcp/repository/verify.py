@@ -14,6 +14,8 @@ from typing import Literal
 
 from ceso_mcp.backup.block_map import BlockMap, Piece, Run, pieces, unmapped_data
 from ceso_mcp.backup.manifest import DiskRecord, Manifest, StoredObject
+from ceso_mcp.backup.names import SIGNATURE
+from ceso_mcp.backup.signature import UNSIGNED, Signature
 from ceso_mcp.backup.sums import Sums
 from ceso_mcp.errors import RepositoryFault, Unreadable
 from ceso_mcp.repository.backup_reader import BackupReader, OpenPack
@@ -45,7 +47,7 @@ class VerifyReport:
 
     `level` is `data` (hashes, encryption, compression, every block's digest) or `storage` (hashes
     of the stored objects only: what can be known without a private key). With a `sample_percent`
-    below 100 only so many of the packs were read, at least one.
+    below 100 only so many of the packs were read, at least one. `signature` is how the manifest is signed.
     """
 
     backup_id: str
@@ -54,6 +56,9 @@ class VerifyReport:
     bytes_read: int
     damage: tuple[Damage, ...]
     sample_percent: float = 100
+    signature: Signature = UNSIGNED
+    refused: str = ""
+    """Why the backup would not be restored here because of its signature, or ""."""
 
     @property
     def ok(self) -> bool:
@@ -63,12 +68,15 @@ class VerifyReport:
 def verify(
     store: Store,
     manifest: Manifest,
+    signature: Signature,
     *,
     storage_only: bool = False,
     sample_percent: float = 100,
     progress: Progress | None = None,
 ) -> VerifyReport:
     """Check everything that `manifest` names. Damage is reported, not raised.
+
+    A `signature` that is bad or missing is damage.
 
     With a `sample_percent` below 100 only so many of the packs are read, drawn anew each time, at
     least one; maps, digests and files are always read.
@@ -88,7 +96,11 @@ def verify(
         count = max(1, math.ceil(len(packs) * sample_percent / 100))
         sample = frozenset(random.SystemRandom().sample(packs, count))
     found = _Verification(store, manifest, storage_only, progress, sample).report()
-    return replace(found, sample_percent=min(100, sample_percent))
+    damage = found.damage
+    if signature.state in ("bad", "missing"):
+        name = manifest.backup_id.object(SIGNATURE)
+        damage = (Damage(name, signature.reason or "it is missing", None, (), 0), *damage)
+    return replace(found, damage=damage, signature=signature, sample_percent=min(100, sample_percent))
 
 
 class _Verification:

@@ -16,9 +16,12 @@ from repository_cases import (
     backup_id,
     image_of,
     new_identity,
+    new_signer,
     sparse_image,
 )
 
+from ceso_mcp.backup.signature import Trust
+from ceso_mcp.errors import RepositoryFault
 from ceso_mcp.repository import Repository, is_repository
 from ceso_mcp.repository.copying import copy_backups, missing
 from ceso_mcp.repository.targets.local import LocalTarget
@@ -90,17 +93,42 @@ def test_backups_come_back_whole_and_pruning_takes_only_rubbish(spot: Spot, seal
 def test_backups_are_copied_to_a_place_and_from_it(spot: Spot, tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     here = Repository.init_at(LocalTarget(tmp_path / "here"), pack_bytes=SMALL_PACK_BYTES)
+    here.sign_with = new_signer(tmp_path)
+    trust = Trust((here.sign_with.public,), required=True)
     images = {back_up(here, FIRST, 0): FIRST, back_up(here, SECOND, 1): SECOND}
     target = spot.target()
     there = Repository.init_at(target, like=here.settings)
+    here.trust = there.trust = trust
     done = copy_backups(here, there, tuple(sorted(images)))
     assert done.backups == 2
     require_whole(there, images)
     (tmp_path / "back").mkdir()
     back = Repository.init_at(LocalTarget(tmp_path / "back"), like=there.settings)
+    back.trust = trust
     assert copy_backups(there, back, tuple(sorted(images))).size_bytes == done.size_bytes
     require_whole(back, images)
     assert missing(here, there).manifests == missing(there, here).manifests == ()
+    target.close()
+
+
+def test_a_backup_is_signed_at_any_place_and_its_signature_is_missed(spot: Spot, tmp_path: Path) -> None:
+    target = spot.target()
+    made = Repository.init_at(target, pack_bytes=SMALL_PACK_BYTES)
+    made.sign_with = new_signer(tmp_path)
+    made.trust = Trust((made.sign_with.public,), required=True)
+    name = back_up(made, FIRST, 0)
+    require_whole(made, {name: FIRST})
+    assert made.garbage().entries == ()
+    signature = backup_id(0).object("manifest.json.sig")
+    stored = target.get(signature)
+    target.delete(signature)
+    assert made.verify(name).signature.state == "missing"
+    target.put(signature, [made.sign_with.sign(b"another text")])
+    assert made.list_with_signatures()[1][name].state == "bad"
+    with pytest.raises(RepositoryFault, match="bad"):
+        made.reader(name)
+    target.replace(signature, stored)
+    require_whole(made, {name: FIRST})
     target.close()
 
 

@@ -136,7 +136,8 @@ class BackupStatus(Query):
     ) -> Iterator[Problem]:
         for backup in group.backups:
             if backup.state == "damaged":
-                yield "critical", f"{backup.id} is damaged"
+                why = "is damaged" if backup.accepted else f"is refused: {backup.signature.words()}"
+                yield "critical", f"{backup.id} {why}"
         drill = group.last_drill()
         if drill is not None and drill.state == "failed":
             yield "critical", f"its last restore drill failed: {drill.why}"
@@ -149,6 +150,8 @@ class BackupStatus(Query):
             yield "critical", f"its last good backup is older than {self.critical_age}"
         elif good.manifest.created < Duration.parse(self.max_age).before(now, UTC):
             yield "warning", f"its last good backup is older than {self.max_age}"
+        if good.signature.state in ("unknown_signer", "missing"):
+            yield "warning", f"its last good backup is not one to trust: {good.signature.words()}"
         if good.state == "partial":
             missing = ", ".join(item.what for item in good.manifest.not_included)
             yield "warning", f"its last backup leaves out: {missing or 'something'}"

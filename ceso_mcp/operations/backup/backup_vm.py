@@ -14,7 +14,7 @@ from ceso_mcp.backup.names import BackupId, vm_id
 from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.fact import Facts
-from ceso_mcp.facts.backups import Parent, Repository
+from ceso_mcp.facts.backups import Parent, Repository, Signer
 from ceso_mcp.facts.guest import SnapshotTree
 from ceso_mcp.facts.host import HostRelease
 from ceso_mcp.facts.inventory import Inventory, Vm
@@ -96,7 +96,8 @@ class BackupVm(Change):
                 code="repository_full",
             )
         nvram = await nvram_of(facts, vm)
-        begin = Step("begin the backup", here=BeginBackup(backup_id, state.path, state.recipients))
+        signer = await facts.read(Signer())
+        begin = Step("begin the backup", here=BeginBackup(backup_id, state.path, state.recipients, signer))
         files = [
             read_without_secrets(vm),
             *([read_file(nvram, "vm.nvram", "read the firmware's settings")] if nvram is not None else []),
@@ -153,6 +154,7 @@ class BackupVm(Change):
                 "vm": vm.name,
                 "backup_id": backup_id,
                 "repository": state.path,
+                "signed_by": signer or None,
                 "consistency": commit.consistency,
                 "complete": not missing,
                 "not_included": tuple(f"{what}: {why}" for what, why in missing),

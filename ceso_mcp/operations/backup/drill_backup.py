@@ -13,7 +13,7 @@ from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.fact import Facts
-from ceso_mcp.facts.backups import BackupFile, Manifest
+from ceso_mcp.facts.backups import BackupFile, Manifest, SignatureWarnings
 from ceso_mcp.facts.host import HostHardware
 from ceso_mcp.facts.inventory import Inventory
 from ceso_mcp.facts.network import Portgroups
@@ -126,6 +126,7 @@ class DrillBackup(Change):
                 f"the note of the last drill of backup {manifest.id}",
             ),
             warnings=(
+                *await facts.read(SignatureWarnings(self.backup_id)),
                 *read_back_slowly(way, [disk.capacity_bytes for disk in manifest.disks]),
                 *([] if self.portgroup is None else ["Its guest may take addresses of the VM it is of."]),
                 *unfit,

@@ -9,7 +9,7 @@ from pydantic import Field
 from ceso_mcp.backup.extraction import ExtractDisk as WriteFile
 from ceso_mcp.errors import Refused
 from ceso_mcp.fact import Facts
-from ceso_mcp.facts.backups import Manifest
+from ceso_mcp.facts.backups import Manifest, SignatureWarnings
 from ceso_mcp.facts.extraction import RoomForFile
 from ceso_mcp.fields import BackupName
 from ceso_mcp.operation import Change
@@ -54,6 +54,7 @@ class ExtractDisk(Change):
             title=f"write disk {self.disk} of {manifest.vm.name} to a file",
             steps=(Step("write the disk to a file", here=action, completes=True),),
             touches=(f"file {room.path} (new)",),
+            warnings=await facts.read(SignatureWarnings(self.backup_id)),
             before_after=(
                 (room.path, "absent", f"disk {record.node} of {manifest.created:%Y-%m-%d %H:%M} UTC"),
             ),

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from ceso_mcp.backup.signature import SignatureState
 from ceso_mcp.fact import Facts
 from ceso_mcp.facts.backups import Repository
 from ceso_mcp.facts.keeping import KeptBackups
@@ -30,7 +31,12 @@ class BackupRow(Answer):
     protected: str | None = Field(description="set if it is protected; the reason given")
     drill: Literal["passed", "started", "failed"] | None = Field(description="outcome of its last drill")
     drilled: str | None = Field(description="UTC; when that was")
-    damaged: bool = Field(description="verifying it found damage")
+    damaged: bool = Field(description="verifying it found damage, or its signature forbids to restore it")
+    signature: SignatureState = Field(
+        description="signed: by a configured signer; unchecked: by somebody, no signers are configured;"
+        " unknown_signer: by somebody else; missing: it had one; bad: of something else than this manifest"
+    )
+    signer: str | None = Field(description="fingerprint of the key that signed it")
 
 
 class BackupList(Answer):
@@ -92,6 +98,8 @@ class ListBackups(Query):
                     drill=None if b.drill is None else b.drill.state,
                     drilled=None if b.drill is None else b.drill.time.isoformat(timespec="seconds"),
                     damaged=b.state == "damaged",
+                    signature=b.signature.state,
+                    signer=b.signature.signer or None,
                 )
                 for m, b in page
             ],

@@ -10,7 +10,7 @@ from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.esxcli import Volume
 from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.fact import Facts
-from ceso_mcp.facts.backups import Manifest
+from ceso_mcp.facts.backups import Manifest, SignatureWarnings
 from ceso_mcp.facts.guest import SnapshotTree
 from ceso_mcp.facts.inventory import Inventory, Vm
 from ceso_mcp.facts.storage import Datastores, DiskAt, Exists
@@ -87,6 +87,7 @@ class RestoreDisk(Change):
             steps=tuple(steps),
             touches=(f"VM {vm.name} ({vm.path})", f"disk {target} (new)"),
             warnings=(
+                *await facts.read(SignatureWarnings(self.backup_id)),
                 *read_back_slowly(way, [record.capacity_bytes]),
                 "File systems in the disk keep their labels and UUIDs: a guest that mounts by them may take"
                 " the restored one for the one it has.",

@@ -12,7 +12,7 @@ from ceso_mcp.backup.names import vm_id
 from ceso_mcp.errors import Refused, Unreadable
 from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.fact import Facts
-from ceso_mcp.facts.backups import BackupFile, Manifest
+from ceso_mcp.facts.backups import BackupFile, Manifest, SignatureWarnings
 from ceso_mcp.facts.inventory import HostVms, Inventory, Vm
 from ceso_mcp.facts.storage import Datastores, Exists
 from ceso_mcp.fields import BackupName, ExistingVm, HardwareVersion
@@ -100,6 +100,7 @@ class RestoreInPlace(Change):
             steps=tuple(steps),
             touches=(f"VM {vm.name}", f"folder {vm.folder}", f"folder {aside} (new)"),
             warnings=(
+                *await facts.read(SignatureWarnings(self.backup_id)),
                 *read_back_slowly(way, [disk.capacity_bytes for disk in manifest.disks]),
                 f"What the VM is now is kept in {aside}; settle_restore removes it or puts it back.",
                 *(_unread(vm, source)),

@@ -9,7 +9,7 @@ from pydantic import Field
 from ceso_mcp.backup.actions import FileFrom
 from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.fact import Facts
-from ceso_mcp.facts.backups import BackupFile, Manifest
+from ceso_mcp.facts.backups import BackupFile, Manifest, SignatureWarnings
 from ceso_mcp.facts.inventory import Inventory
 from ceso_mcp.facts.network import Portgroups
 from ceso_mcp.fields import BackupName, DatastoreName, HardwareVersion, PortgroupName, VmName
@@ -108,6 +108,7 @@ class RestoreVm(GuestFields, ProofFields, Change):
             steps=tuple(steps),
             touches=(f"VM {self.name} (new)", f"folder {place.folder} (new)"),
             warnings=(
+                *await facts.read(SignatureWarnings(self.backup_id)),
                 *read_back_slowly(way, [disk.capacity_bytes for disk in manifest.disks]),
                 *identity.warnings,
                 *notes,

@@ -18,8 +18,10 @@ from incremental_cases import BLOCK, NODE, begun, changed  # noqa: E402
 from repository_cases import FACTS, Kit, sparse_image  # noqa: E402
 
 from ceso_mcp.backup.manifest import Manifest  # noqa: E402
+from ceso_mcp.backup.signature import Trust  # noqa: E402
 from ceso_mcp.backup.wire import data_head, end_frame, zeros_head  # noqa: E402
 from ceso_mcp.repository import keeping  # noqa: E402
+from ceso_mcp.repository.signing import SigningKey  # noqa: E402
 
 SIZE = 1 << 20
 KEPT = 2
@@ -65,7 +67,8 @@ def back_up(folder: Path, kit: Kit, run: int, chance: random.Random) -> None:
 
 
 def work(folder: Path, first: int) -> None:
-    kit, chance = Kit(folder, (), ()), random.Random(first)
+    signer = SigningKey.read(folder.with_name("signer").read_text())
+    kit, chance = Kit(folder, (), (), signer, Trust((signer.public,), required=True)), random.Random(first)
     for run in count(first):
         back_up(folder, kit, run, chance)
         repository = kit.open()

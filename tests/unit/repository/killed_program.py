@@ -15,9 +15,11 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[3])]
 from fault_cases import WRITES, Faults, die  # noqa: E402
 from repository_cases import Kit, sparse_image  # noqa: E402
 
+from ceso_mcp.repository.signing import SigningKey  # noqa: E402
+
 
 def work(folder: str, what: str, at: int, when: str) -> None:
-    kit = Kit(Path(folder), (), ())
+    kit = Kit(Path(folder), (), (), SigningKey.read(Path(folder).with_name("signer").read_text()))
     faults = Faults(folder, WRITES, at, die, lasting=False, after=when == "after")
     with faults.armed():
         if what == "backup":

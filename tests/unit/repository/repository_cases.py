@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,12 @@ import pyrage
 
 from ceso_mcp.backup.manifest import Manifest
 from ceso_mcp.backup.names import BackupId
+from ceso_mcp.backup.signature import Trust
 from ceso_mcp.backup.sums import block_bytes_for
 from ceso_mcp.backup.wire import data_head, end_frame
 from ceso_mcp.repository import LocalRepository
 from ceso_mcp.repository.backup_writer import BackupWriter
+from ceso_mcp.repository.signing import SigningKey
 
 SMALL_PACK_BYTES = 1 << 17
 FACTS = {
@@ -88,17 +91,23 @@ def add_disk(writer: BackupWriter, index: int, image: bytes) -> None:
 
 @dataclass(frozen=True)
 class Kit:
-    """A repository with everything needed to read it."""
+    """A repository with everything needed to read it; `signer` signs what is backed up."""
 
     path: Path
     recipients: tuple[str, ...]
     identities: tuple[str, ...]
+    signer: SigningKey | None = None
+    trust: Trust = Trust()  # noqa: RUF009 - frozen
 
     def make(self) -> LocalRepository:
-        return LocalRepository.init(self.path, recipients=self.recipients, pack_bytes=SMALL_PACK_BYTES)
+        made = LocalRepository.init(self.path, recipients=self.recipients, pack_bytes=SMALL_PACK_BYTES)
+        made.sign_with, made.trust = self.signer, self.trust
+        return made
 
     def open(self) -> LocalRepository:
-        return LocalRepository.open(self.path, identities=self.identities)
+        opened = LocalRepository.open(self.path, identities=self.identities)
+        opened.sign_with, opened.trust = self.signer, self.trust
+        return opened
 
     def back_up(self, *images: bytes, run: int = 0) -> Manifest:
         with self.make().writer(backup_id(run)) as writer:
@@ -114,6 +123,13 @@ class Kit:
             for path in sorted(self.path.rglob("*"))
             if path.is_file()
         }
+
+
+def new_signer(folder: Path, name: str = "signer") -> SigningKey:
+    """A key made by ssh-keygen, kept as `name` in `folder`."""
+    path = folder / name
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+    return SigningKey.read(path.read_text())
 
 
 def new_identity() -> tuple[str, str]:

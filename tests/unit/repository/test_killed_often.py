@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 from killed_at_random import SIZE, image_of_backup
-from repository_cases import Kit, image_of
+from repository_cases import Kit, image_of, new_signer
 from test_repository_faults import named, prune
 
+from ceso_mcp.backup.signature import Trust
 from ceso_mcp.repository.lock import LOCK
 
 PROGRAM = Path(__file__).with_name("killed_at_random.py")
@@ -27,7 +28,8 @@ KILLS = int(os.environ.get("CESO_KILLS", "40"))
 @pytest.mark.timeout(1800)
 def test_every_listed_backup_restores_and_nothing_stays_locked(tmp_path: Path) -> None:
     chance = random.Random(7)
-    kit = Kit(tmp_path / "repo", (), ())
+    signer = new_signer(tmp_path)
+    kit = Kit(tmp_path / "repo", (), (), signer, Trust((signer.public,), required=True))
     kit.make()
     (tmp_path / "images").mkdir()
     wanted: set[str] = set()

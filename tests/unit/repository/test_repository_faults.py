@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 from fault_cases import CALLS, Faults, error
-from repository_cases import Kit, add_disk, backup_id, image_of, sparse_image
+from repository_cases import Kit, add_disk, backup_id, image_of, new_signer, sparse_image
 
+from ceso_mcp.backup.signature import Trust
 from ceso_mcp.errors import RepositoryFault
 
 GOOD = sparse_image(1 << 18, 3, 0.9)
@@ -39,6 +40,7 @@ def named(kit: Kit) -> set[str]:
         found |= {f"{folder}/{name}" for name in (*parts, manifest.files_object.object, "manifest.json")}
         packs = [pack.sha256 for disk in manifest.disks for pack in disk.packs]
         found |= {f"packs/{sha256[:2]}/{sha256}.zst" for sha256 in packs}
+        found |= {f"{folder}/manifest.json.sig"} if manifest.signature else set()
     return found
 
 
@@ -66,7 +68,7 @@ def require_sound(kit: Kit, why: str) -> set[str]:
 
 def fresh(kit: Kit, name: str) -> Kit:
     """A copy of the repository with the good backup in it."""
-    copy = Kit(kit.path.with_name(name), (), ())
+    copy = Kit(kit.path.with_name(name), (), (), kit.signer, kit.trust)
     shutil.rmtree(copy.path, ignore_errors=True)
     shutil.copytree(kit.path, copy.path)
     return copy
@@ -74,7 +76,8 @@ def fresh(kit: Kit, name: str) -> Kit:
 
 @pytest.fixture
 def good(tmp_path: Path) -> Kit:
-    kit = Kit(tmp_path / "repo", (), ())
+    signer = new_signer(tmp_path)
+    kit = Kit(tmp_path / "repo", (), (), signer, Trust((signer.public,), required=True))
     kit.back_up(GOOD, run=0)
     return kit
 
