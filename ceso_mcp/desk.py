@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from ceso_mcp.addresses.actions import AddressAction, AddressQuestion
 from ceso_mcp.backup.actions import (
@@ -38,7 +38,7 @@ from ceso_mcp.backup.keeping import BackupRuns, KeepingAction, KeepingQuestion
 from ceso_mcp.backup.raw_stream import RawComparison
 from ceso_mcp.backup.wire import frame_data_bytes
 from ceso_mcp.copy_desk import copy_now, copy_work
-from ceso_mcp.disk_streams import FedFrames, threaded
+from ceso_mcp.disk_streams import FedFrames, threaded, threaded_sink
 from ceso_mcp.errors import CesoError, RepositoryFault
 from ceso_mcp.extract_desk import ExtractDesk
 from ceso_mcp.fact import HereQuestion
@@ -214,7 +214,7 @@ class RepositoryDesk:
                 if index in self._disks:  # the host could not be reached at the first try
                     return await self.reopen_sink(stream)
                 writer = self._disks[index] = await asyncio.to_thread(self._begin_disk, stream)
-                return _into(writer), resume_payload(0) if parent or way == "dd" else b""
+                return threaded_sink(writer), resume_payload(0) if parent or way == "dd" else b""
             case ComparedHere(backup_id=backup_id, index=index):
                 if stream not in self._comparisons:
                     sums = await asyncio.to_thread(
@@ -253,10 +253,10 @@ class RepositoryDesk:
     async def reopen_sink(self, stream: Stream) -> tuple[Sink, bytes]:
         if isinstance(stream, DiskInto):
             writer = self._disks[stream.index]
-            return _into(writer), resume_payload(await asyncio.to_thread(writer.resume))
+            return threaded_sink(writer), resume_payload(await asyncio.to_thread(writer.resume))
         if stream in self._comparisons:
             comparison = self._comparisons[stream]
-            return _into(comparison), resume_payload(comparison.resume())
+            return threaded_sink(comparison), resume_payload(comparison.resume())
         return await self.open_sink(stream)  # a small file begins anew
 
     async def close_sink(self, stream: Stream) -> None:
@@ -288,19 +288,3 @@ class RepositoryDesk:
         reader = self._access.open().reader(disk.backup_id)
         stream: Iterator[bytes] = reader.disk_stream(disk.index, skip_bytes=skip_bytes)
         return dd_frames(stream) if disk.way == "dd" else stream
-
-
-class _Taker(Protocol):
-    """Takes a disk's bytes, blocking, and tells how much of the disk it has behind it, 0 to 1."""
-
-    def feed(self, chunk: bytes) -> None: ...
-    @property
-    def share(self) -> float: ...
-
-
-def _into(writer: _Taker) -> Sink:
-    async def feed_disk(chunk: bytes) -> float:
-        await asyncio.to_thread(writer.feed, chunk)
-        return writer.share
-
-    return feed_disk

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Protocol
 
-from ceso_mcp.ports import Feed
+from ceso_mcp.ports import Feed, Sink
 
 IN_FLIGHT_BYTES = 32 << 20
 
@@ -49,3 +50,21 @@ async def threaded(begin: Callable[[], Iterator[bytes]]) -> AsyncIterator[bytes]
         if chunk is end:
             return
         yield chunk  # type: ignore[misc]
+
+
+class Taker(Protocol):
+    """Takes the bytes of a disk, blocking, and tells how much of the disk it has behind it, 0 to 1."""
+
+    def feed(self, chunk: bytes) -> None: ...
+    @property
+    def share(self) -> float: ...
+
+
+def threaded_sink(taker: Taker) -> Sink:
+    """Everything that comes goes to `taker`, each chunk in a thread."""
+
+    async def take(chunk: bytes) -> float:
+        await asyncio.to_thread(taker.feed, chunk)
+        return taker.share
+
+    return take

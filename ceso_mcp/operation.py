@@ -83,10 +83,33 @@ def parse_arguments(model: type[Operation], arguments: dict[str, Any]) -> Operat
     try:
         return model.model_validate(arguments)
     except ValidationError as error:
+        names = _field_names(model.model_json_schema())
         problems = []
         for item in error.errors(include_url=False, include_input=False, include_context=False):
             where = item["loc"]
             if item["type"] == "extra_forbidden" and len(where) > 1:
-                where = where[:-1]  # the name of an unknown field inside another is input like any value
-            problems.append(f"{'.'.join(str(part) for part in where) or 'arguments'}: {item['msg']}")
+                where = where[:-1]
+            problems.append(f"{'.'.join(_place(where, arguments, names)) or 'arguments'}: {item['msg']}")
         raise InvalidArguments("; ".join(problems)) from None
+
+
+def _field_names(schema: Any) -> set[str]:
+    """The names of all fields that a JSON schema speaks of."""
+    if isinstance(schema, list):
+        return {name for item in schema for name in _field_names(item)}
+    if not isinstance(schema, dict):
+        return set()
+    own = schema.get("properties")
+    return {*(own if isinstance(own, dict) else ()), *_field_names(list(schema.values()))}
+
+
+def _place(where: tuple[int | str, ...], arguments: Any, names: set[str]) -> list[str]:
+    """`where` in words; a key of the input that is no field's name is input like any value."""
+    said: list[str] = []
+    for number, part in enumerate(where):
+        given = isinstance(arguments, dict) and part in arguments
+        # At the top an unknown name is what the caller has to see.
+        said.append("…" if given and number and part not in names else str(part))
+        if given or (isinstance(arguments, list) and isinstance(part, int) and part < len(arguments)):
+            arguments = arguments[part]
+    return said

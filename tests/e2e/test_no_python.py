@@ -160,7 +160,8 @@ CUTS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("cut", [pytest.param(c, marks=[pytest.mark.slow] * (c != "inside")) for c in CUTS])
+@pytest.mark.slow
+@pytest.mark.parametrize("cut", CUTS)
 async def test_a_cut_connection_while_reading_is_gone_on_with(plain: House, cut: str) -> None:
     flat = await a_small_vm(plain)
     plain.lab.add_fault(Fault(**{"match": r"^sh -c 'read -r at", "effect": "cut_stdout", **CUTS[cut]}))
