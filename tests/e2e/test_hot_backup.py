@@ -271,6 +271,7 @@ async def test_recover_removes_the_snapshot_of_a_dead_worker(
     assert no_marks(house)
 
 
+@pytest.mark.slow
 async def test_a_snapshot_of_a_run_that_no_journal_knows_is_named_and_removed_if_asked(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -197,6 +197,7 @@ async def test_a_cut_connection_while_restoring_is_gone_on_with(plain: House, wh
     assert no_marks(plain)
 
 
+@pytest.mark.slow
 async def test_a_restore_that_differs_is_found_and_taken_back(
     plain: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +237,7 @@ async def test_a_datastore_that_fills_is_told_in_the_words_of_dd(plain: House) -
     assert plain.lab.fingerprint() == before
 
 
+@pytest.mark.slow
 async def test_a_host_whose_dd_is_not_relied_on_is_backed_up_and_not_restored_to(
     plain: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

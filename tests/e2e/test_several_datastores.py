@@ -71,6 +71,7 @@ async def ran(house: House, line: str) -> str:
     return str(reply.require(line))
 
 
+@pytest.mark.slow
 async def test_a_former_disk_elsewhere_goes_once_that_is_settled(house: House) -> None:
     untouched = set(elsewhere(house))
     backup = await vm_on_two_datastores(house)

@@ -101,6 +101,7 @@ def test_an_image_builders_steps_leave_nothing_behind(lab: Lab, host_shell: Host
     assert lab.fingerprint() == before
 
 
+@pytest.mark.slow
 def test_a_hot_clone_copies_the_frozen_base_and_not_the_locked_disk(lab: Lab, host_shell: HostShell) -> None:
     script = put(host_shell, "hot_clone.sh")
     ran = ssh(lab, f"{script} 4 hot-copy")
