@@ -10,11 +10,13 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-SLOW_TIMEOUT_S = 300
+SLOW_TIMEOUT_S = 400
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A slow test without a limit of its own gets a long one: several of them share the processors."""
+    """A slow test has a long limit at the least: several of them share the processors."""
     for item in items:
-        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT_S))
+        if item.get_closest_marker("slow"):
+            own = item.get_closest_marker("timeout")
+            limit = max(SLOW_TIMEOUT_S, own.args[0]) if own is not None else SLOW_TIMEOUT_S
+            item.add_marker(pytest.mark.timeout(limit), append=False)

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +73,7 @@ ENVELOPE = {
         "io.modelcontextprotocol/clientCapabilities": {},
     }
 }
+ENDS_S = 30  # one that is stuck never ends
 HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
 NOISY = """
 import os, warnings
@@ -97,7 +97,6 @@ class Process:
     def __init__(self, folder: Path, *command: str) -> None:
         config = folder / "ceso.toml"
         config.write_text('[host]\naddress = "192.0.2.77"\nhost_keys = ["ssh-rsa AAAA"]\n')
-        self.began = time.monotonic()
         self.process = subprocess.Popen(
             [sys.executable, *(command or ("-m", "ceso_mcp", "mcp"))],
             stdin=subprocess.PIPE,
@@ -132,19 +131,14 @@ class Process:
             if message.get("id") == self._number:
                 return message
 
-    def end(self, how: signal.Signals | None) -> tuple[int, float, str]:
-        """Exit status, seconds it took, and standard error; None closes standard input."""
-        began = time.monotonic()
+    def end(self, how: signal.Signals | None) -> tuple[int, str]:
+        """Exit status and standard error of a server that ends by itself; None closes standard input."""
         if how is not None:
             self.process.send_signal(how)
-            status = self.process.wait(20)
-            took = time.monotonic() - began
-            rest, errors = self.process.communicate(timeout=20)
-        else:
-            rest, errors = self.process.communicate(timeout=20)
-            status, took = self.process.returncode, time.monotonic() - began
+            self.process.wait(ENDS_S)
+        rest, errors = self.process.communicate(timeout=ENDS_S)
         self.lines += rest.splitlines()
-        return status, took, errors.decode()
+        return self.process.returncode, errors.decode()
 
 
 @pytest.fixture
@@ -154,10 +148,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_modern_session_ends_at_once_on_a_signal(folder: Path, how: signal.Signals) -> None:
+def test_a_modern_session_ends_by_itself_on_a_signal(folder: Path, how: signal.Signals) -> None:
     server = Process(folder)
     first = server.ask("server/discover", ENVELOPE)
-    assert time.monotonic() - server.began < 10
     assert "2026-07-28" in first["result"]["supportedVersions"]
     assert first["result"]["capabilities"]["resources"] == {"subscribe": True, "listChanged": True}
     tools = server.ask("tools/list", ENVELOPE)["result"]["tools"]
@@ -165,8 +158,7 @@ def test_a_modern_session_ends_at_once_on_a_signal(folder: Path, how: signal.Sig
     assert server.ask("tools/list", ENVELOPE)["result"]["tools"] == tools
     assert server.ask("resources/list", ENVELOPE)["result"]["resources"]
     assert server.ask("initialize", HELLO)["error"]["code"] == -32022
-    status, took, _ = server.end(how)
-    assert (status, took < 2) == (0, True)
+    assert server.end(how)[0] == 0
 
 
 def test_a_handshake_session_ends_when_its_input_ends(folder: Path) -> None:
@@ -179,8 +171,7 @@ def test_a_handshake_session_ends_when_its_input_ends(folder: Path) -> None:
     assert server.ask("tools/list", {})["result"]["tools"]
     assert server.ask("tools/list", ENVELOPE)["error"]["code"] == -32600
     assert server.ask("tasks/list", {})["error"]["code"] == -32601
-    status, took, _ = server.end(None)
-    assert (status, took < 2) == (0, True)
+    assert server.end(None)[0] == 0
 
 
 def test_the_wire_stays_clean_and_survives_rubbish(folder: Path) -> None:
@@ -189,7 +180,7 @@ def test_the_wire_stays_clean_and_survives_rubbish(folder: Path) -> None:
     for rubbish in (b"rubbish", b"\xff\xfe\x00", b'{"jsonrpc": "2.0", "id":', b"[" * 5000, b"x" * 1_000_000):
         server.send(rubbish)
     assert server.ask("tools/list", ENVELOPE)["result"]["tools"]
-    status, _, errors = server.end(None)
+    status, errors = server.end(None)
     assert status == 0
     for noise in ("print", "child", "warning"):
         assert f"noise of a {noise}" in errors
