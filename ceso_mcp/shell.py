@@ -145,12 +145,13 @@ class Detached:
         """First line: its exit status, `running` or `lost`; then the end of what it has said.
 
         A status that could not be written, because the datastore is full, leaves an empty note: `lost`.
+        One that has only just begun may have no file yet for what it says.
         """
         out, end, pid = self._note("out"), self._note("exit"), quote(self.pid_file)
         return Command(
             f'if test -s {end}; then cat {end}; elif kill -0 "$(cat {pid})" 2>/dev/null; then echo running; '
             f"else sleep 1; if test -s {end}; then cat {end}; else echo lost; fi; fi; "
-            f"tail -c 600 {out} 2>/dev/null"
+            f"tail -c 600 {out} 2>/dev/null || true"
         )
 
     def stop(self) -> Command:

@@ -114,7 +114,7 @@ def test_each_way_a_server_refuses_has_its_own_code(server: KnotServer, tmp_path
     )
     server.freeze()
     try:
-        fault = refusal(Rfc2136(server.settings(timeout_s=0.3)).add, ZONE, [A], 300)
+        fault = refusal(Rfc2136(server.settings(timeout_s=3)).add, ZONE, [A], 300)
         assert (fault.code, "may or may not" in fault.message) == ("timeout", True)
     finally:
         server.thaw()
@@ -228,7 +228,7 @@ async def test_records_of_failed_and_dead_runs_are_taken_back_and_those_of_other
 async def test_an_update_that_is_not_answered_is_taken_back_by_recover(
     house: House, server: KnotServer
 ) -> None:
-    house.ceso.config = house.ceso.config.model_copy(update={"dns": server.settings(timeout_s=0.5)})
+    house.ceso.config = house.ceso.config.model_copy(update={"dns": server.settings(timeout_s=3)})
     preview = await house.preview("clone_vm", **CLONE)
     from ceso_mcp import dynamic_dns
 

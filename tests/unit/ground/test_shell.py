@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ceso_mcp.shell import Captured, Glob, sh
+from ceso_mcp.shell import Captured, Detached, Glob, sh
 from ceso_mcp.text import Secret, Text
 
 words = st.text(st.characters(blacklist_categories=("Cc", "Cs")), min_size=0, max_size=60)
@@ -69,3 +72,19 @@ def test_the_text_shows_names_of_secrets_and_sends_their_values() -> None:
     assert text.sent() == b"user=root\npassword=hunter2\n"
     assert text.shown() == "user=root\npassword=‹secret host password›\n"
     assert "hunter2" not in repr(text)
+
+
+@dataclass(frozen=True)
+class Here:
+    path: Path
+
+    def posix(self) -> str:
+        return str(self.path)
+
+
+def test_what_has_only_just_begun_is_running_although_it_has_no_output_yet(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    pid.write_text(str(os.getpid()))
+    look = Detached(sh("true"), Here(tmp_path / "it's a copy"), PurePosixPath(pid)).look()
+    ran = subprocess.run(["sh", "-c", look.line], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (0, "running\n")
