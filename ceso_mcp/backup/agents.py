@@ -79,7 +79,7 @@ def at(fd, off, n):
 def told(fd, size, step):
     # Where the file system says that data is, outwards to whole steps; all of it unless that accounts
     # for every allocated block, so that a file system that does not really know loses nothing.
-    found, exact, p = [], 0, 0
+    found, exact, count, p = [], 0, 0, 0
     try:
         while p < size:
             try:
@@ -91,7 +91,7 @@ def told(fd, size, step):
             p = os.lseek(fd, d, os.SEEK_HOLE)
             if not d < p <= size:
                 return [(0, size)]
-            exact += p - d
+            exact, count = exact + p - d, count + 1
             d, h = d - d % step, min(size, p + -p % step)
             if found and d <= found[-1][1]:
                 d = found.pop()[0]
@@ -99,7 +99,7 @@ def told(fd, size, step):
     except (OSError, AttributeError):
         return [(0, size)]
     # Its own notes on a file of many extents are allocated too, a page for hundreds of them.
-    notes = 4096 * (2 + len(found) // 256)
+    notes = 4096 * (2 + count // 256)
     return found if exact + notes >= os.fstat(fd).st_blocks * 512 else [(0, size)]
 
 def stretches(fd, size, step, p):
