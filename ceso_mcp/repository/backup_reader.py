@@ -24,7 +24,7 @@ from ceso_mcp.repository.store import Store
 
 T = TypeVar("T")
 
-READ_AHEAD_BYTES = 12 << 20
+READ_AHEAD_BYTES = 3 << 20
 _MAP_LIMIT_BYTES = 1 << 30
 _SLACK_BYTES = 1 << 10
 
