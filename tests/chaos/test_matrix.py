@@ -25,7 +25,7 @@ from .breaking import (
 
 ALL = os.environ.get("CESO_CHAOS") == "all"
 pytestmark = [pytest.mark.anyio, pytest.mark.chaos, pytest.mark.timeout(1800 if ALL else 240)]
-SAMPLE = 10
+SAMPLE = 7
 """Every so many-th step is in the fixed sample, another first one for each operation and fault."""
 WAYS = (*DEATHS, *FAULTS)
 ON_REPOSITORIES = ("prune_repository", "forget_backups")
