@@ -114,8 +114,7 @@ class RepositoryDesk:
                 repository = self._access.open(private=False)
                 return repository.trust.warnings(repository.manifest_and_signature(backup_id)[1])
             case SignerHere():
-                key = self._access.signing_key()
-                return "" if key is None else key.public.fingerprint
+                return self._access.signer()
             case FileOf(backup_id, name):
                 return self._access.open().reader(backup_id).file(name)
             case ParentFor(vm_id, disks):
@@ -146,13 +145,12 @@ class RepositoryDesk:
     def _perform(self, action: Here) -> Mapping[str, str]:
         match action:
             case BeginBackup(backup_id=backup_id, signer=signer):
-                key = self._access.signing_key()
-                if signer != ("" if key is None else key.public.fingerprint):
+                if signer != self._access.signer():
                     raise RepositoryFault(
                         "the signing key is another one than was shown", code="settings_differ"
                     )
                 repository = self._access.init()
-                repository.sign_with = key
+                repository.sign_with = self._access.signing_key()
                 self._access.use_index_key(repository, make=True)
                 self._writer = repository.writer(backup_id)
                 return {}

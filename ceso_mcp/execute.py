@@ -18,7 +18,7 @@ from ceso_mcp.delivery import UNKNOWN, Delivery, Happened, Patience
 from ceso_mcp.errors import AuditFault, CesoError, ConfigFault, HostFault, StepFailed
 from ceso_mcp.fact import Reply
 from ceso_mcp.journal import Journal
-from ceso_mcp.plan import Capture, Plan, Step
+from ceso_mcp.plan import Plan, Step
 from ceso_mcp.ports import Desk, Runner
 from ceso_mcp.undoing import Begun, Undoing, undone_words
 
@@ -155,9 +155,8 @@ class Execution:
         if reply.exit_status is None:
             raise HostFault(f"the command was killed: {reply.stderr.strip()[-200:]}", code="killed")
         step.judge(reply, self._seen(step))
-        if step.capture is not None:
-            wanted = (step.capture,) if isinstance(step.capture, Capture) else step.capture
-            self._learn(step, {one.name: one.read(reply) for one in wanted})
+        if step.captures:
+            self._learn(step, {one.name: one.read(reply) for one in step.captures})
 
     def _seen(self, step: Step) -> Captures:
         return visible(step.part, self._captures)

@@ -193,6 +193,13 @@ class Step:
         if (self.command is None) == (self.here is None):
             raise ValueError("a step is either a command or an action here")
 
+    @property
+    def captures(self) -> tuple[Capture, ...]:
+        """What is read from the reply: nothing, one value or several."""
+        if self.capture is None:
+            return ()
+        return (self.capture,) if isinstance(self.capture, Capture) else self.capture
+
     def line(self) -> str:
         """The exact command line, or the sentence of an action on this machine."""
         if self.command is not None:
@@ -212,10 +219,8 @@ class Step:
             doc["stdin_then"] = self.feed.shown()
         if self.into is not None:
             doc["stdout_to"] = self.into.shown()
-        if isinstance(self.capture, Capture):
-            doc["captures"] = self.capture.name
-        elif self.capture is not None:
-            doc["captures"] = ", ".join(one.name for one in self.capture)
+        if self.captures:
+            doc["captures"] = ", ".join(one.name for one in self.captures)
         if self.until is not None:
             doc["until"] = f"{self.until.expects}, at most {self.until.timeout_s:g} s"
         if self.watch is not None:

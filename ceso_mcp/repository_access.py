@@ -166,6 +166,11 @@ class RepositoryAccess:
             self._signing = SigningKey.read(self._secret(ref, "signing key"))
         return self._signing
 
+    def signer(self) -> str:
+        """The fingerprint of the key that new backups are signed with, "" if they are not."""
+        key = self.signing_key()
+        return "" if key is None else str(key.public.fingerprint)
+
     def _trust(self) -> Trust:
         """Whose signatures count. Restoring must not depend on the own private key: a signing key that
         cannot be used here adds nobody.
