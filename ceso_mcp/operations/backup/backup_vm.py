@@ -24,6 +24,7 @@ from ceso_mcp.operation import Change
 from ceso_mcp.plan import Capture, Estimate, Plan, Step
 from ceso_mcp.recipes.copying import nvram_of
 from ceso_mcp.recipes.downtime import power_on_again, shut_down
+from ceso_mcp.recipes.place import mounted_volume
 from ceso_mcp.recipes.reading import Reading, TemporaryCopy, directly, readings_of
 from ceso_mcp.recipes.room import watched
 from ceso_mcp.recipes.secret_keys import read_without_secrets, secret_keys_in
@@ -268,9 +269,8 @@ class BackupVm(Change):
         """Where temporary copies of `copies` bytes go; raises Refused `datastore_full` if they cannot."""
         where = self.temporary_datastore or vm.folder.datastore
         wanted = growth | {where: growth.get(where, 0) + int(copies * 1.05) + (256 << 20)}
+        await mounted_volume(facts, where)
         free = {volume.name: volume.free_bytes for volume in await facts.read(Datastores())}
-        if where not in free:
-            raise Refused(f"there is no datastore {where!r}", code="no_such_datastore")
         for name, size in wanted.items():
             if size > free.get(name, 0):
                 raise Refused(

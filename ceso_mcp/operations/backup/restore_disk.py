@@ -7,18 +7,17 @@ from typing import ClassVar
 from pydantic import Field
 
 from ceso_mcp.errors import Refused
-from ceso_mcp.esxi.esxcli import Volume
 from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.fact import Facts
 from ceso_mcp.facts.backups import Manifest, SignatureWarnings
 from ceso_mcp.facts.guest import SnapshotTree
 from ceso_mcp.facts.inventory import Inventory, Vm
-from ceso_mcp.facts.storage import Datastores, DiskAt, Exists
+from ceso_mcp.facts.storage import DiskAt, Exists
 from ceso_mcp.fields import BackupName, DatastoreName, ExistingVm, file_stem
 from ceso_mcp.operation import Change
 from ceso_mcp.plan import Plan, Step, Undo
 from ceso_mcp.recipes.attaching import change_vmx, disk_keys, free_slot, own_identity, undone_unless_named
-from ceso_mcp.recipes.place import Place, removed
+from ceso_mcp.recipes.place import Place, mounted_volume, removed
 from ceso_mcp.recipes.reborn import refuse_uncopyable
 from ceso_mcp.recipes.restored_disks import origin_keys
 from ceso_mcp.recipes.restoring import restore_disk
@@ -129,15 +128,7 @@ class RestoreDisk(Change):
     async def _place(self, facts: Facts, vm: Vm) -> Place:
         """Where the disk goes; its name carries the run's id, so it is new."""
         name = self.datastore or vm.folder.datastore
-        stores: tuple[Volume, ...] = await facts.read(Datastores())
-        volume = next((store for store in stores if store.name == name), None)
-        if volume is None or not volume.mounted:
-            known = ", ".join(repr(store.name) for store in stores)
-            raise Refused(
-                f"there is no datastore {name!r}",
-                code="no_such_datastore",
-                hint=f"datastores here: {known}",
-            )
+        volume = await mounted_volume(facts, name)
         run_id = facts.fixed.run_id
         stem = f"{vm.path.name.removesuffix('.vmx')}-restored-{run_id}"
         folder = vm.folder

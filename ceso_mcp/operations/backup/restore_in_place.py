@@ -23,7 +23,7 @@ from ceso_mcp.operation import Change
 from ceso_mcp.plan import Plan
 from ceso_mcp.recipes.bring_up import VMID, power_on, register, write_vmx
 from ceso_mcp.recipes.fitting import fitted, without_lost_networks
-from ceso_mcp.recipes.place import Place
+from ceso_mcp.recipes.place import Place, mounted_volume
 from ceso_mcp.recipes.reborn import refuse_uncopyable
 from ceso_mcp.recipes.restored_disks import without_origins
 from ceso_mcp.recipes.restoring import restore_disk, without_lost_disks
@@ -192,10 +192,7 @@ class RestoreInPlace(SpreadFields, Change):
 
     async def _place(self, facts: Facts, vm: Vm) -> Place:
         """The folder that the backup is restored into before it takes the VM's place."""
-        stores = await facts.read(Datastores())
-        volume = next((store for store in stores if store.name == vm.folder.datastore), None)
-        if volume is None:
-            raise Refused(f"there is no datastore {vm.folder.datastore!r}", code="no_such_datastore")
+        volume = await mounted_volume(facts, vm.folder.datastore)
         run_id = facts.fixed.run_id
         folder = vm.folder.sibling(f"{vm.folder.name}.restore-{run_id}")
         if await facts.read(Exists(folder)):
