@@ -6,6 +6,7 @@ A conftest takes them in with `from lab_fixtures import host_shell, lab, lab_ser
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
@@ -71,9 +72,12 @@ class HostShell:
     async def _run(self, line: str, stdin: bytes) -> Ran:
         try:
             connection = await self.connection()
-            # An empty input would leave stdin open.
-            given = {"input": stdin} if stdin else {"stdin": asyncssh.DEVNULL}
-            ran = await connection.run(line, encoding=None, timeout=TIMEOUT_S, **given)
+            process = await connection.create_process(line, encoding=None)
+            # A command that ended without reading all of its input has an answer like any other.
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(stdin)
+                process.stdin.write_eof()
+            ran = await process.wait(timeout=TIMEOUT_S)
         except (asyncssh.Error, OSError):
             return Ran(None, b"", b"")
         assert isinstance(ran.stdout, bytes)
