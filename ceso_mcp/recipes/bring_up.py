@@ -109,16 +109,25 @@ def unregistered(reply: Reply, captures: Captures) -> None:
     vim_cmd_worked(reply, captures)
 
 
-def power_on(vm: Captured | int = VMID, timeout_s: float = 120) -> list[Step]:
-    """Power on and see that it is on. A question ends it at once, is cancelled, and the plan is undone."""
+def power_on(
+    vm: Captured | int = VMID, timeout_s: float = 120, *, until_gone: DatastorePath | None = None
+) -> list[Step]:
+    """Power on and see that it is on. A question ends it at once, is cancelled, and the plan is undone.
+
+    With `until_gone` it is taken back only as long as that file is there: who took the earlier steps back as
+    well may have powered the VM on anew, as it was, and that is not to be cut off.
+    """
     state = sh("vim-cmd", "vmsvc/power.getstate", vm)
+    off = sh("vim-cmd", "vmsvc/power.off", vm)
+    if until_gone is not None:
+        off = sh("test", "!", "-e", until_gone).otherwise(off)
     return [
         Step(
             "power on",
             sh("vim-cmd", "vmsvc/power.on", vm),
             judge=power_on_accepted,
             recheck=Recheck(state, is_on),
-            undo=Undo((cancel_question(vm), sh("vim-cmd", "vmsvc/power.off", vm)), done=powered_off),
+            undo=Undo((cancel_question(vm), off), done=powered_off),
             watch=watch_for_question(vm),
             timeout_s=timeout_s,
         ),
