@@ -56,6 +56,14 @@ class Pauses:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """The reply to a step's line. `again`: an earlier sending was lost, and may have had its effect too."""
+
+    reply: Reply
+    again: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Happened:
     """Instead of a reply: the host shows that the step has happened, with what it would capture."""
 
@@ -70,7 +78,7 @@ class Delivery:
         self._desk = desk
         self._patience = patience
 
-    async def send(self, step: Step, line: str, recheck: str | None, report: Report) -> Reply | Happened:
+    async def send(self, step: Step, line: str, recheck: str | None, report: Report) -> Answer | Happened:
         """The reply of `line`, or the proof that it happened though its reply was lost.
 
         Raises HostFault when the outcome stays unknown or the host cannot be reached in time, and what
@@ -78,12 +86,12 @@ class Delivery:
         """
         return await self._watched(step, self._send(step, line, recheck, report))
 
-    async def _send(self, step: Step, line: str, recheck: str | None, report: Report) -> Reply | Happened:
+    async def _send(self, step: Step, line: str, recheck: str | None, report: Report) -> Answer | Happened:
         pauses = self._patience.pauses()
         again = False
         while True:
             try:
-                return await self._once(step, line, report, again=again)
+                return Answer(await self._once(step, line, report, again=again), again)
             except HostFault as fault:
                 sent = fault.code == "connection_lost"
                 if fault.code not in LOST or not (step.reads_only or step.repeatable or recheck or not sent):

@@ -107,7 +107,8 @@ class Execution:
             reply = await self._do(number, step, line)
             begun.state = "succeeded"
         except CesoError as error:
-            begun.state = "unknown" if isinstance(error, HostFault) and error.code in UNKNOWN else "failed"
+            lost = isinstance(error, HostFault) and error.code in UNKNOWN
+            begun.state = "unknown" if lost or begun.sent_again else "failed"
             begun.given_up = error.code == "timeout" and begun.changes_host
             if not await self._happened_all_the_same(begun, error):
                 raise
@@ -142,9 +143,10 @@ class Execution:
             if isinstance(answer, Happened):
                 self._learn(step, answer.captured)
                 return Reply(0, "", "the answer was lost; the host shows that it happened")
+            self._begun[-1].sent_again |= answer.again
             try:
-                self._judge(step, answer)
-                return answer
+                self._judge(step, answer.reply)
+                return answer.reply
             except HostFault as fault:
                 # hostd could not be asked, so nothing was done: the same line may be sent again.
                 if fault.code != "hostd_down" or not await pauses.another():
@@ -169,15 +171,17 @@ class Execution:
 
     async def _happened_all_the_same(self, begun: Begun, error: CesoError) -> bool:
         """Ask the host whether a step that failed, or whose end is not known, happened after all."""
-        line = self._recheck_line(begun.step)
-        if line is None:
+        recheck, line = begun.step.recheck, self._recheck_line(begun.step)
+        if recheck is None or line is None:
             return False
         try:
             found = await self._delivery.recheck(begun.step, line)
         except CesoError:
             return False
         if found is None:
-            begun.state = "unknown" if begun.given_up else "failed"
+            may_come = begun.state == "unknown" and recheck.within_s > 0
+            begun.given_up |= may_come and begun.step.undo is None  # an undo waits for what it takes back
+            begun.state = "unknown" if begun.given_up or may_come else "failed"
             return False
         self._learn(begun.step, found)
         begun.state = "succeeded"

@@ -149,6 +149,7 @@ def _record(step: Step, captures: Mapping[str, str]) -> dict[str, Any]:
         "undo_judge": name_of(undo.done) if undo else "",
         "recheck": recheck.command.line if recheck else "",
         "recheck_reader": name_of(recheck.happened) if recheck else "",
+        "within_s": recheck.within_s if recheck else 0.0,
         "leaves": (here.leaves() or "") if here else "",
         "undo_here": _named_action(here.taken_back_by()) if here else None,
         "here": _named_action(here if here.taken_back_by() else None) if here else None,
@@ -171,8 +172,9 @@ def _run(row: tuple[Any, ...], steps: list[tuple[Any, ...]]) -> JournaledRun:
 def _revived(record: dict[str, Any]) -> dict[str, Any]:
     """A record with its functions found again; what an older version named and this one lacks is left out."""
     judge, reader = record["undo_judge"], record["recheck_reader"]
+    within_s = record.pop("within_s", 0.0)
     return (
-        {"part": ""}
+        {"part": "", "may_come": time.time() - record.get("noted_s", 0.0) < within_s}
         | record
         | {
             "undo": tuple(record["undo"]),

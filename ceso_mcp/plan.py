@@ -128,12 +128,14 @@ Happened = Callable[[Reply], Mapping[str, str] | None]
 class Recheck:
     """How to learn from the host whether a step has happened whose own answer was lost or an error.
 
-    `happened` gives what the step would have captured, possibly nothing, or None if it has not
-    happened; it raises a CesoError if the reply does not tell.
+    `happened` gives what the step would have captured, possibly nothing, or None if it is not to be
+    seen; it raises a CesoError if the reply does not tell. A step whose effect comes up to `within_s`
+    seconds after its answer is not proved by that not to have happened before they are over.
     """
 
     command: Command
     happened: Happened
+    within_s: float = 0.0
 
     def __post_init__(self) -> None:
         name_of(self.happened)

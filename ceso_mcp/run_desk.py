@@ -21,6 +21,7 @@ _ENDS: dict[Finding, End] = {
     "nothing_done": "undone",
     "to_undo": "undone",
     "cut_short": "closed",
+    "may_come": "closed",
     "unknown": "closed",
 }
 _SENTENCES: dict[Finding, str] = {
@@ -29,6 +30,7 @@ _SENTENCES: dict[Finding, str] = {
     "nothing_done": "It had changed nothing.",
     "to_undo": "What it had begun was taken back by `ceso recover`; the host is as it was.",
     "cut_short": "It was cut off while it deleted; asked for again it goes on with what is left.",
+    "may_come": "Its last command may still take effect; the host did not show it yet.",
     "unknown": "Its last command may or may not have run; nothing can tell.",
 }
 

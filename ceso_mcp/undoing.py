@@ -24,6 +24,8 @@ class Begun:
     state: State = "unknown"
     given_up: bool = False
     """It was not waited for to its end: it may still take effect."""
+    sent_again: bool = False
+    """An earlier sending of it was lost, and may have had its effect: a failure of the last tells nothing."""
 
     @property
     def changes_host(self) -> bool:
@@ -101,6 +103,8 @@ def undone_words(begun: list[Begun], said: str, kept: list[str]) -> str:
         return "A step that cannot be undone had begun."
     if said:
         return said
+    # What nobody waited for, and nothing takes back, is told of apart.
+    begun = [one for one in begun if one.step.undo or not one.given_up]
     changing = [b for b in begun if not b.step.reads_only and b.state != "failed"]
     if changing and not any(b.step.undo or b.step.here for b in changing):
         return "The steps before it were done and are not undone."

@@ -19,7 +19,8 @@ class JournaledStep:
 
     Undo and recheck lines may hold captured words; `leaves` names the backup that the step lists;
     `here` is an action on this machine that can be taken back, `undo_here` the one that does it;
-    `noted_s` is when it was sent, or when it was given up, in seconds since 1970.
+    `noted_s` is when it was sent, or when it was given up, in seconds since 1970; with `may_come` that is
+    so recent that its effect, which comes later than its answer, is not missing yet.
     """
 
     number: int
@@ -39,6 +40,7 @@ class JournaledStep:
     here: Here | None = None
     noted_s: float = 0.0
     part: str = ""
+    may_come: bool = False
 
     @property
     def command_succeeded(self) -> bool:

@@ -13,7 +13,6 @@ from ceso_mcp.lab.power import Power, nic_mac, nic_numbers
 from ceso_mcp.lab.storage import Storage
 from ceso_mcp.lab.world import ON, Vm, World
 
-SHUTDOWN_S = 0.2
 POOL = "192.0.2."
 
 
@@ -47,8 +46,12 @@ class Guests:
         self.stop_all()
 
     def shut_down(self, vm: Vm) -> None:
-        """Ask the guest to stop; it does a moment later."""
+        """Ask the guest to stop; it does `shutdown_s` later."""
         self._begin(vm, self._shut_down(vm))
+
+    def moving(self) -> int:
+        """How many guests boot or go down just now."""
+        return sum(not task.done() for task in self._tasks.values())
 
     def runs(self, vm: Vm) -> bool:
         """False when the guest of a VM that is on has to be booted at the server's start."""
@@ -135,7 +138,7 @@ class Guests:
         self._save()
 
     async def _shut_down(self, vm: Vm) -> None:
-        await asyncio.sleep(SHUTDOWN_S)
+        await asyncio.sleep(self._world.shutdown_s)
         if vm.state == ON and vm.vmid in self._world.vms:
             self._power.switch_off(vm)
 

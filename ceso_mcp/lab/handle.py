@@ -181,7 +181,7 @@ class Lab:
         if answer is not None:
             vms = tuple((int(vmid), str(name), str(state)) for vmid, name, state in answer["vms"])
             here = (True, int(answer["pid"]), self.address(), answer["release"])
-            return LabStatus(*here, vms, tuple(answer["notes"]))
+            return LabStatus(*here, vms, tuple(answer["notes"]), int(answer["moving"]))
         if not self._layout.world.exists():
             return LabStatus(False, None, None, "")
         kept = world.load(self._layout.world)
@@ -198,13 +198,13 @@ class Lab:
     def configure(self, **settings: Any) -> None:
         """Change settings of the running lab; they stay until changed again.
 
-        `latency_s` of vim-cmd and esxcli, `login_s` (None: as `latency_s`), `boot_delay_s` of guests,
-        `throughput_bytes_s` of each stream (0: no limit), `lock_failures` (0: never) and `unlock_s` of the
-        lock-out, `max_startups` as in sshd_config, `keep_alive_s` between two askings of a silent client
-        (three without an answer drop it); of disks `base_exclusive`, `clone_limit` (0: any number) and
-        `mapping`; `raw_opens` ("refused" or "allowed") of extents that are in use, `exec_installed_only`
-        (None: as the release has it), `python3` (False: its shell finds none). Raises `LabFault` for
-        another name.
+        `latency_s` of vim-cmd and esxcli, `login_s` (None: as `latency_s`), `boot_delay_s` and `shutdown_s`
+        of guests, `throughput_bytes_s` of each stream (0: no limit), `lock_failures` (0: never) and
+        `unlock_s` of the lock-out, `max_startups` as in sshd_config, `keep_alive_s` between two askings of
+        a silent client (three without an answer drop it); of disks `base_exclusive`, `clone_limit` (0: any
+        number) and `mapping`; `raw_opens` ("refused" or "allowed") of extents that are in use,
+        `exec_installed_only` (None: as the release has it), `python3` (False: its shell finds none).
+        Raises `LabFault` for another name.
         """
         self._ask("configure", **settings)
 

@@ -56,7 +56,8 @@ class LabAddress:
 
 @dataclass(frozen=True)
 class LabStatus:
-    """What the lab is doing. `vms` are (vmid, name, power state); `notes` what this machine cannot do."""
+    """What the lab is doing. `vms` are (vmid, name, power state); `notes` what this machine cannot do;
+    `moving` how many guests boot or go down just now."""
 
     running: bool
     pid: int | None
@@ -64,6 +65,7 @@ class LabStatus:
     release: str
     vms: tuple[tuple[int, str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    moving: int = 0
 
 
 @dataclass(frozen=True)

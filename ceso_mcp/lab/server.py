@@ -35,6 +35,7 @@ CONFIGURABLE = (
     "latency_s",
     "login_s",
     "boot_delay_s",
+    "shutdown_s",
     "throughput_bytes_s",
     "lock_failures",
     "unlock_s",
@@ -140,7 +141,14 @@ class LabServer:
         if action == "status":
             vms = [[vm.vmid, vm.name, vm.state] for vm in world.vms.values()]
             unlike = [self.watch.refusal] if self.watch.refusal else []
-            return {"pid": os.getpid(), "release": world.release, "vms": vms, "notes": unlike}
+            moving = self.hostd.guests.moving() if self.hostd.guests is not None else 0
+            return {
+                "pid": os.getpid(),
+                "release": world.release,
+                "vms": vms,
+                "notes": unlike,
+                "moving": moving,
+            }
         if action == "stop":
             asyncio.get_running_loop().call_soon(self.ended.set)
             return None

@@ -83,6 +83,8 @@ class World:
     installed_on: str
     latency_s: float = 0.0
     boot_delay_s: float = 0.3
+    # From asking the guest to the VM being off.
+    shutdown_s: float = 0.2
     # None: a log-in takes `latency_s` like every other command.
     login_s: float | None = None
     throughput_bytes_s: int = 0

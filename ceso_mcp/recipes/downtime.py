@@ -41,7 +41,7 @@ async def shut_down(facts: Facts, vm: Vm) -> list[Step]:
             "ask the guest to shut down",
             sh("vim-cmd", "vmsvc/power.shutdown", vm.vmid),
             judge=vim_cmd_worked,
-            recheck=Recheck(_state(vm), is_off),
+            recheck=Recheck(_state(vm), is_off, within_s=GOING_DOWN_S),
             undo=Undo((_on_once_off(vm),), when="succeeded", done=is_on_again, timeout_s=GOING_DOWN_S + 120),
             repeatable=True,
             timeout_s=120,

@@ -12,7 +12,7 @@ from ceso_mcp.facts.runs import JournaledRun, JournaledStep, ReplyTo
 from ceso_mcp.plan import Here, Step
 from ceso_mcp.shell import Command
 
-Finding = Literal["finished", "partly", "nothing_done", "to_undo", "cut_short", "unknown"]
+Finding = Literal["finished", "partly", "nothing_done", "to_undo", "cut_short", "may_come", "unknown"]
 
 _SAYS: dict[Finding, str] = {
     "finished": "it had done what it was for; nothing has to be undone",
@@ -20,6 +20,7 @@ _SAYS: dict[Finding, str] = {
     "nothing_done": "it had changed nothing",
     "to_undo": "it stopped half-way; what it began is taken back",
     "cut_short": "it stopped half-way in deleting, which nothing takes back; asked for again it goes on",
+    "may_come": "its last command may still take effect; the host does not show it yet",
     "unknown": "its last command may or may not have run, and neither can be told from the host",
 }
 
@@ -64,8 +65,9 @@ def _parts(steps: list[JournaledStep]) -> list[str]:
 
 def _together(findings: list[Finding]) -> Finding:
     """What is to be said of a run whose parts were found to be so."""
-    if "unknown" in findings:
-        return "unknown"
+    for undecided in ("unknown", "may_come"):
+        if undecided in findings:
+            return undecided
     if "cut_short" in findings:
         return "cut_short"
     if "to_undo" in findings:
@@ -80,7 +82,9 @@ def _finding(steps: list[JournaledStep]) -> Finding:
         return "finished"
     changing = [step for step in steps if not step.reads_only and step.state not in ("failed", "undone")]
     if any(step.completes and step.state in ("begun", "unknown") for step in changing):
-        return "to_undo" if any(step.undoable for step in steps) else "unknown"
+        if any(step.undoable for step in steps):
+            return "to_undo"
+        return "may_come" if any(step.may_come for step in changing) else "unknown"
     if any(step.destroys and step.command_succeeded for step in changing):
         return "cut_short"
     if any(step.undoable and step.state != "undone" for step in steps) or changing:
@@ -101,6 +105,8 @@ async def _look(facts: Facts, run: JournaledRun, step: JournaledStep) -> Journal
     if line is None:
         return step
     happened = step.recheck_reader(await facts.read(ReplyTo(line)))
+    if happened is None and step.may_come and step.state != "failed":
+        return step
     return replace(step, state="failed" if happened is None else "succeeded")
 
 

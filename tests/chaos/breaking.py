@@ -276,6 +276,18 @@ async def reboot(house: House, job_id: str, patch: pytest.MonkeyPatch) -> None:
     house.ceso = Ceso(house.config, spawn=house.ceso.jobs._spawn)
 
 
+def differences(before: Any, after: Any, where: str = "") -> list[str]:
+    """What is another, a line each."""
+    if before == after:
+        return []
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = sorted({*before, *after}, key=str)
+        return [
+            line for key in keys for line in differences(before.get(key), after.get(key), f"{where}/{key}")
+        ]
+    return [f"{where} was {str(before)[:200]}, is {str(after)[:200]}"]
+
+
 async def not_settled(house: House, job: Job) -> list[str]:
     """What is wrong after what was before should go: the restored VM is whole, and asking again goes on."""
     found = []
@@ -313,7 +325,7 @@ async def violations(house: House, job: Job, before: Any, operation: str) -> lis
     after = as_it_is(house, operation)
     says_before = any(words in changed for words in ("as it was", "changed nothing", "Nothing was changed"))
     if says_before and after != before:
-        found.append(f"it says {changed!r}, but the host is another")
+        found.append(f"it says {changed!r}, but the host is another: {'; '.join(differences(before, after))}")
     vms = {vm.name for vm in (await house.ask("list_vms")).vms}
     if operation in MAKES_A_VM and (NEW in vms) == (after == before):
         found.append("the VM is neither there nor is the host as before")

@@ -94,11 +94,12 @@ def shared_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 def settled(lab: Lab) -> None:
-    """Wait until the guest that is on in the seeded world has booted and writes no more."""
+    """Wait until no guest boots or goes down, and nothing is written any more."""
     before = None
-    for _ in range(50):
+    for _ in range(100):
+        moving = lab.status().moving
         now = lab.fingerprint()
-        if now == before:
+        if now == before and not moving:
             return
         before = now
         time.sleep(0.15)

@@ -15,6 +15,7 @@ from ceso_mcp.fields import ExistingVm
 from ceso_mcp.operation import Change
 from ceso_mcp.plan import Plan, Recheck, Step, Undo
 from ceso_mcp.recipes.bring_up import powered_off
+from ceso_mcp.recipes.downtime import GOING_DOWN_S
 from ceso_mcp.recipes.judging import is_off, is_on, is_suspended, until_power, vim_cmd_worked
 from ceso_mcp.recipes.questions import cancel_question, watch_for_question
 from ceso_mcp.recipes.secret_keys import scrub_after_power_off, secret_keys_in
@@ -122,11 +123,13 @@ class PowerVm(Change):
         return Undo((cancel_question(vm.vmid), *((off,) if vm.power == "off" else ())), done=powered_off)
 
     def _recheck(self, vmid: int) -> Recheck | None:
-        """The state tells whether it happened; for a reset nothing does."""
+        """The state tells whether it happened, once a guest has had the time to go down; for a reset nothing
+        does."""
         if self.action == "reset":
             return None
         readers = {PowerState.ON: is_on, PowerState.OFF: is_off, PowerState.SUSPENDED: is_suspended}
-        return Recheck(sh("vim-cmd", "vmsvc/power.getstate", vmid), readers[_ENDS[self.action]])
+        late_s = max(GOING_DOWN_S, self.timeout_s) if self.action == "shutdown" else 0
+        return Recheck(sh("vim-cmd", "vmsvc/power.getstate", vmid), readers[_ENDS[self.action]], late_s)
 
     def _refuse_if_there(self, power: str) -> None:
         if self.action == "on" and power == "on":
