@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from e2e.conftest import KEY, TEMPLATE, House, at_rest, settled
-from e2e.dying import die, recover
+from e2e.dying import die, die_taking_back, recover
 from e2e.test_failures import no_marks
 from e2e.test_incremental import flat_of
 from e2e.test_main_job import SMALL
@@ -103,6 +103,7 @@ FAULTS: dict[str, dict[str, Any]] = {
         "seconds": 1.0,
         "where": "shim",
     },
+    "worker dies taking back": {"effect": "fail", "stderr": "Operation failed\n"},
 }
 HANG_LIMIT_S = 1.5
 
@@ -255,6 +256,8 @@ async def _with_fault(
         with patch.context() as patched:
             if fault == "command hangs":
                 patched.setattr(HostConnection, "run", impatient)
+            if fault == "worker dies taking back":
+                return await die_taking_back(house, preview.confirm_token, 1 + number % 3, patch)
             return (await house.confirm(preview.confirm_token)).id
     finally:
         house.lab.clear_faults()

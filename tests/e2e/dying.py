@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from ceso_mcp.errors import CesoError
 from ceso_mcp.execute import Execution
 from ceso_mcp.jobs import Job
 from ceso_mcp.plan import Step
+from ceso_mcp.undoing import Begun, Undoing
 from ceso_mcp.worker import perform
 
 from .conftest import WHO, House
@@ -19,55 +21,97 @@ class WorkerDied(BaseException):
     """Stands for kill -9: nothing of the worker runs any more."""
 
 
+class Death:
+    """Whether the worker is dead; a dead one writes nothing more."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.dead = False
+        for owner, name in (
+            (Execution, "_softly"),
+            (Execution, "_record_softly"),
+        ):
+            monkeypatch.setattr(owner, name, self._while_alive(getattr(owner, name)))
+
+    def _while_alive(self, real: Any) -> Any:
+        def write(*words: Any, **details: Any) -> None:
+            if not self.dead:
+                real(*words, **details)
+
+        return write
+
+    def comes(self) -> WorkerDied:
+        self.dead = True
+        return WorkerDied()
+
+
 async def die(house: House, token: str, number: int, moment: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Confirm, and end the worker before or after step `number`; returns the job's id."""
     real_step, real_do = Execution._step, Execution._do
-    real_softly, real_record = Execution._softly, Execution._record_softly
-    dead = False
-
-    async def step(self: Execution, at: int, what: Step) -> None:
-        nonlocal dead
-        if at == number and moment == "before":
-            dead = True
-            raise WorkerDied
-        await real_step(self, at, what)
-
-    async def do(self: Execution, at: int, what: Step, line: str) -> Any:
-        nonlocal dead
-        reply = await real_do(self, at, what, line)
-        if at == number and moment == "after":
-            dead = True
-            raise WorkerDied
-        return reply
-
-    ended: list[str] = []
-
-    def softly(self: Execution, *words: Any) -> None:
-        if not dead:  # a dead worker writes nothing more
-            real_softly(self, *words)
-
-    def record_softly(self: Execution, kind: str, **details: Any) -> None:
-        if not dead:
-            real_record(self, kind, **details)
-
-    def fail(_: Any, __: str, error: CesoError) -> None:
-        ended.append(error.message)
-
-    job = house.ceso.confirm(token, WHO, consent="terminal")
     with monkeypatch.context() as patch:
+        death = Death(patch)
+
+        async def step(self: Execution, at: int, what: Step) -> None:
+            if at == number and moment == "before":
+                raise death.comes()
+            await real_step(self, at, what)
+
+        async def do(self: Execution, at: int, what: Step, line: str) -> Any:
+            reply = await real_do(self, at, what, line)
+            if at == number and moment == "after":
+                raise death.comes()
+            return reply
+
         patch.setattr(Execution, "_step", step)
         patch.setattr(Execution, "_do", do)
-        patch.setattr(type(house.ceso.jobs), "fail", fail)
-        patch.setattr(Execution, "_softly", softly)
-        patch.setattr(Execution, "_record_softly", record_softly)
-        try:
-            await perform(house.ceso, job)
-        except WorkerDied:
-            pass
-        else:
-            pytest.fail(f"the worker was not there to die: {ended}")
-    house.ceso.jobs._update(job, pid=1, pid_start="an earlier process")
+        job, said = await _worked(house, token, death, patch)
+        if not death.dead:
+            pytest.fail(f"the worker was not there to die: {said}")
     return job
+
+
+async def die_taking_back(house: House, token: str, undone: int, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Confirm, and end the worker when it has taken `undone` steps back and not written down the last one.
+
+    Returns the job's id. Where fewer are taken back, the worker goes on to the end.
+    """
+    real, so_far = Undoing.step, 0
+    with monkeypatch.context() as patch:
+        death = Death(patch)
+
+        async def step(
+            self: Undoing, begun: Begun, captures: Mapping[str, str], why: CesoError | None = None
+        ) -> list[str]:
+            nonlocal so_far
+            left = await real(self, begun, captures, why)
+            so_far += 1
+            if so_far == undone:
+                raise death.comes()
+            return left
+
+        patch.setattr(Undoing, "step", step)
+        job, _ = await _worked(house, token, death, patch)
+    return job
+
+
+async def _worked(
+    house: House, token: str, death: Death, patch: pytest.MonkeyPatch
+) -> tuple[str, list[str]]:
+    """The job, and what its worker said of a failure if it lived to say it."""
+    said: list[str] = []
+    real = type(house.ceso.jobs).fail
+
+    def fail(jobs: Any, job: str, error: CesoError) -> None:
+        if not death.dead:
+            said.append(error.message)
+            real(jobs, job, error)
+
+    patch.setattr(type(house.ceso.jobs), "fail", fail)
+    job = house.ceso.confirm(token, WHO, consent="terminal")
+    try:
+        await perform(house.ceso, job)
+    except WorkerDied:
+        house.ceso.jobs._update(job, pid=1, pid_start="an earlier process")
+    return job, said
 
 
 async def recover(house: House, **arguments: Any) -> Job:
