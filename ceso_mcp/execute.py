@@ -20,7 +20,7 @@ from ceso_mcp.fact import Reply
 from ceso_mcp.journal import Journal
 from ceso_mcp.plan import Plan, Step
 from ceso_mcp.ports import Desk, Runner
-from ceso_mcp.undoing import Begun, Undoing, undone_words
+from ceso_mcp.undoing import Begun, Undoing, destroyed_words, undone_words
 
 Progress = Callable[[str, float | None], None]
 STDIN_SHOWN = 4000
@@ -229,7 +229,7 @@ class Execution:
         return StepFailed(
             message,
             code=code,
-            changed="Left on the host: " + "; ".join(left) + ".",
+            changed=f"{destroyed_words(taken_back)} Left on the host: {'; '.join(left)}.".lstrip(),
             hint="`ceso recover` takes it back once the host answers; or run the named commands",
         )
 
@@ -245,7 +245,7 @@ class Execution:
         for begun in reversed(what):
             problems = await self._undoing.step(begun, self._seen(begun.step), why)
             left += problems
-            if not problems and not begun.given_up:
+            if not problems and not begun.given_up and not begun.step.destroys:
                 self._softly(
                     self._journal.step_ended, self._run.run, begun.number, "undone", dict(self._captures)
                 )

@@ -143,6 +143,7 @@ def _record(step: Step, captures: Mapping[str, str]) -> dict[str, Any]:
         "line": line,
         "reads_only": step.reads_only,
         "destroys": step.destroys,
+        "piecemeal": step.piecemeal,
         "completes": step.completes,
         "undo": [command.line for command in undo.commands] if undo else [],
         "undo_when": undo.when if undo else "",

@@ -156,10 +156,10 @@ class Step:
     """One step of a plan. Exactly one of `command` and `here` is set.
 
     `reads_only` marks a command that changes nothing; `destroys` one that cannot be undone and
-    removes data. With `keep_on_failure`, a failure here leaves the earlier steps in place: they
-    are the wanted result, and only this last proof of it is missing. `percent` reads progress from
-    a piece of output; `bytes_expected` is the size of a stream, for the same purpose. `watch` looks at
-    the host meanwhile.
+    removes data, `piecemeal` if it may have removed a part of it when it fails. With `keep_on_failure`,
+    a failure here leaves the earlier steps in place: they are the wanted result, and only this last
+    proof of it is missing. `percent` reads progress from a piece of output; `bytes_expected` is the size
+    of a stream, for the same purpose. `watch` looks at the host meanwhile.
 
     When the connection breaks, the outcome of a step is unknown. A `repeatable` step is sent again
     (once more does no harm); one with a `recheck` is looked up first; any other is undone. The step
@@ -182,6 +182,7 @@ class Step:
     recheck: Recheck | None = None
     reads_only: bool = False
     destroys: bool = False
+    piecemeal: bool = False
     keep_on_failure: bool = False
     repeatable: bool = False
     completes: bool = False

@@ -94,13 +94,21 @@ class Undoing:
         return problem
 
 
+def destroyed_words(begun: list[Begun]) -> str:
+    """What is true of what was `begun` and nothing takes back; empty if there is no such step."""
+    if any(one.step.destroys and one.state != "failed" for one in begun):
+        return "A step that cannot be undone had begun."
+    if any(one.step.piecemeal for one in begun):
+        return "What it was to delete may be gone in part; asked for again it goes on with what is left."
+    return ""
+
+
 def undone_words(begun: list[Begun], said: str, kept: list[str]) -> str:
     """What is true of the host once everything that was `begun` is taken back; or `said`, if that is.
 
     `kept` are the parts of the plan that had been completed before.
     """
-    if any(one.step.destroys and one.state != "failed" for one in begun):
-        return "A step that cannot be undone had begun."
+    said = destroyed_words(begun) or said
     if said:
         return said
     # What nobody waited for, and nothing takes back, is told of apart.

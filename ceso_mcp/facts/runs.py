@@ -41,6 +41,7 @@ class JournaledStep:
     noted_s: float = 0.0
     part: str = ""
     may_come: bool = False
+    piecemeal: bool = False
 
     @property
     def command_succeeded(self) -> bool:

@@ -84,6 +84,7 @@ async def take_back(facts: Facts, mark: Mark) -> list[Step]:
                 f"remove the temporary copy of run {mark.run}",
                 sh("rm", "-f", Glob(folder, "/disk*.vmdk"), Glob(folder, f"/.ceso-{mark.run}*")),
                 destroys=True,
+                piecemeal=True,
             ),
             Step("remove its folder", sh("rmdir", folder), judge=removed),
         ]
@@ -118,6 +119,7 @@ async def take_back(facts: Facts, mark: Mark) -> list[Step]:
                 Glob(folder, f"/.ceso-{mark.run}*"),
             ),
             destroys=True,
+            piecemeal=True,
         ),
         Step("remove its folder", sh("rmdir", folder), judge=removed),
     ]

@@ -168,6 +168,7 @@ async def delete_elsewhere(facts: Facts, kept: Kept, usage: Usage) -> list[Step]
                 judge=disk_deleted,
                 recheck=Recheck(sh("ls", "-d", link), is_gone),
                 destroys=True,
+                piecemeal=True,
                 timeout_s=600,
             )
         )
@@ -197,6 +198,7 @@ async def delete_folder(facts: Facts, kept: Kept) -> tuple[list[Step], list[Data
             remove if strangers else remove.then(sh("rmdir", kept.folder)),
             recheck=Recheck(sh("ls", "-d", kept.vmx), is_gone),
             destroys=True,
+            piecemeal=True,
             completes=True,
             timeout_s=600,
         )

@@ -87,6 +87,8 @@ def _finding(steps: list[JournaledStep]) -> Finding:
         return "may_come" if any(step.may_come for step in changing) else "unknown"
     if any(step.destroys and step.command_succeeded for step in changing):
         return "cut_short"
+    if any(step.piecemeal for step in steps):
+        return "cut_short"
     if any(step.undoable and step.state != "undone" for step in steps) or changing:
         return "to_undo"
     return "nothing_done"

@@ -338,16 +338,15 @@ async def violations(house: House, job: Job, before: Any, operation: str) -> lis
             found.append(f"the job is {job.state}, and of the VMs there are {several}")
     if operation.startswith(("backup_vm", "drill_backup")) and after != before:
         found.append(f"{operation} changed the host")
-    if operation == "restore_disk" and (job.state == "done") == (after == before):
+    finished = job.state == "done" or "had done what it was for" in changed
+    if operation == "restore_disk" and finished == (after == before):
         found.append(f"the job is {job.state}, but the disk is not there or the host not as before")
     if operation == "settle_restore restored":
         found += await not_settled(house, job)
     if operation == "delete_vm on two datastores" and "web01" not in vms:
         folders = (house.lab.volume("datastore1") / "web01", house.lab.volume(OTHER) / DATA)
         found += [f"{folder.name} of the deleted VM is left" for folder in folders if folder.exists()]
-    if operation in ("restore_in_place", "settle_restore before") and (job.state == "done") == (
-        after == before
-    ):
+    if operation in ("restore_in_place", "settle_restore before") and finished == (after == before):
         found.append(f"the job is {job.state}, but the VM is as it was, or not")
     if operation in OF_SHARES:
         there = any(row.name == SHARE["name"] for row in (await house.ask("list_datastores")).datastores)

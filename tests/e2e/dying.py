@@ -93,9 +93,7 @@ async def die_taking_back(house: House, token: str, undone: int, monkeypatch: py
     return job
 
 
-async def _worked(
-    house: House, token: str, death: Death, patch: pytest.MonkeyPatch
-) -> tuple[str, list[str]]:
+async def _worked(house: House, token: str, death: Death, patch: pytest.MonkeyPatch) -> tuple[str, list[str]]:
     """The job, and what its worker said of a failure if it lived to say it."""
     said: list[str] = []
     real = type(house.ceso.jobs).fail

@@ -122,6 +122,22 @@ async def test_recover_waits_until_the_last_command_of_a_dead_worker_has_come_to
     assert house.lab.fingerprint() == before
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_recovery_that_dies_itself_is_gone_on_with(
+    house: House, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = house.lab.fingerprint()
+    preview = await house.preview("create_vm", **OPERATIONS["create_vm"])
+    job_id = await die(house, preview.confirm_token, 7, "after", monkeypatch)
+    again = await house.preview("recover")
+    recovery = await die(house, again.confirm_token, 3, moment, monkeypatch)
+    assert (await recover(house)).state == "done"
+    assert house.lab.fingerprint() == before
+    for one in (job_id, recovery):
+        assert "the host is as it was" in (house.ceso.jobs.get(one).error or {})["changed"]
+    assert (await house.refusal("recover")).code == "nothing_to_recover"
+
+
 async def test_any_preview_names_a_run_that_stopped_half_way(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

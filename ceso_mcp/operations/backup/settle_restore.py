@@ -160,6 +160,7 @@ def _destroy(vmx: DatastorePath) -> list[Step]:
             recheck=Recheck(sh("ls", "-d", vmx), is_gone),
             completes=True,
             destroys=True,
+            piecemeal=True,
             timeout_s=600,
         ),
     ]

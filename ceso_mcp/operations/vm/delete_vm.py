@@ -80,6 +80,7 @@ class DeleteVm(Change):
                     recheck=Recheck(sh("ls", "-d", vm.path), is_gone),
                     completes=True,
                     destroys=True,
+                    piecemeal=True,
                     timeout_s=600,
                 ),
                 Step(

@@ -15,7 +15,8 @@ from ceso_mcp.errors import CesoError, HostFault
 from ceso_mcp.execute import Execution, RunRecord
 from ceso_mcp.fact import Reply
 from ceso_mcp.journal import Journal
-from ceso_mcp.plan import Capture, NotYet, Plan, Step, Undo, Until
+from ceso_mcp.plan import Capture, NotYet, Plan, Recheck, Step, Undo, Until
+from ceso_mcp.recipes.place import is_gone
 from ceso_mcp.recipes.recovery import settle
 from ceso_mcp.shell import Captured, sh
 
@@ -193,3 +194,32 @@ async def test_recovery_takes_back_the_part_that_was_not_finished(
     settlement = await settle(None, run)  # type: ignore[arg-type]
     assert settlement.finding == finding
     assert [one.line() for one in settlement.steps[:-1]] == lines
+
+
+def deleting(word: str, **more: Any) -> Step:
+    look = Recheck(sh("look", word), is_gone)
+    return Step(f"delete {word}", sh("delete", word), recheck=look, destroys=True, **more)
+
+
+async def test_a_deletion_that_failed_may_have_deleted_a_part(tmp_path: Path) -> None:
+    host = FakeHost({"delete a": Reply(1, "", "busy")})
+    plan = Plan("p", (deleting("a", piecemeal=True, completes=True),))
+    with pytest.raises(CesoError) as caught:
+        await execution(plan, host, tmp_path).carry_out()
+    assert "in part" in caught.value.changed
+    assert "as it was" not in caught.value.changed
+
+
+@pytest.mark.parametrize("later", ["fails", "hangs"])
+async def test_what_was_deleted_before_a_failure_is_not_called_taken_back(tmp_path: Path, later: str) -> None:
+    """However the run ended, recovery finds that a part is gone: it says so, and closes it."""
+    late = HostFault("it takes too long", code="timeout")
+    host = FakeHost({"do b": late if later == "hangs" else Reply(1, ""), "un b": Reply(1, "busy")})
+    plan = Plan("p", (deleting("a"), step("b"), deleting("c", piecemeal=True, completes=True)))
+    with pytest.raises(CesoError) as caught:
+        await execution(plan, host, tmp_path).carry_out()
+    assert "cannot be undone had begun. Left on the host" in caught.value.changed
+    (run,) = Journal(tmp_path / "journal").open_runs("host")
+    settlement = await settle(None, run)  # type: ignore[arg-type]
+    assert settlement.finding == "cut_short"
+    assert [one.line() for one in settlement.steps[:-1]] == ["un b"]
