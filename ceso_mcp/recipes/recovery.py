@@ -78,7 +78,11 @@ def _together(findings: list[Finding]) -> Finding:
 
 
 def _finding(steps: list[JournaledStep]) -> Finding:
-    if any(step.completes and step.state == "succeeded" for step in steps):
+    # What the worker began to take back is not finished, whatever the host says of the last step now: the
+    # file whose absence proves it went with the rest. What destroyed something has happened all the same.
+    taken_back = any(step.undoable and not step.reads_only and step.state == "undone" for step in steps)
+    completed = [step for step in steps if step.completes and step.state == "succeeded"]
+    if any(step.destroys or not taken_back for step in completed):
         return "finished"
     changing = [step for step in steps if not step.reads_only and step.state not in ("failed", "undone")]
     if any(step.completes and step.state in ("begun", "unknown") for step in changing):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ceso_mcp.errors import StepFailed
 from ceso_mcp.esxi.paths import DatastorePath
@@ -10,10 +11,10 @@ from ceso_mcp.esxi.power import PowerState, parse_power_state
 from ceso_mcp.fact import Reply
 from ceso_mcp.facts.inventory import Vm
 from ceso_mcp.plan import Captures, Recheck, Step, Undo
-from ceso_mcp.recipes.bring_up import registered
+from ceso_mcp.recipes.bring_up import register, registered
 from ceso_mcp.recipes.judging import vim_cmd_worked
 from ceso_mcp.recipes.place import is_there
-from ceso_mcp.shell import sh
+from ceso_mcp.shell import Command, sh
 
 
 def kept_aside(vm: Vm, run_id: str) -> DatastorePath:
@@ -24,13 +25,34 @@ def kept_aside(vm: Vm, run_id: str) -> DatastorePath:
 def swap(vm: Vm, incoming: DatastorePath, aside: DatastorePath) -> list[Step]:
     """Take the VM off the inventory, put its folder `aside` and `incoming` in its place.
 
-    The VM has to be off. What comes is registered by whoever asked for it; everything is taken back.
+    The VM has to be off. What comes is registered by `register_in_its_place`; everything is taken back.
+    As long as `aside` is there, what lies in the VM's place is what came: once all was taken back the former
+    VM lies and is registered there again, and must be neither moved nor taken off by whoever looks later.
     """
     return [
         *take_off(vm),
         _move(vm.folder, aside, "put its folder aside"),
-        _move(incoming, vm.folder, "put the other folder in its place"),
+        _move(incoming, vm.folder, "put the other folder in its place", while_there=aside),
     ]
+
+
+def register_in_its_place(vmx: DatastorePath, aside: DatastorePath, *, completes: bool = False) -> Step:
+    """Register what came; taken back, and taken for what came, only while `aside` is there."""
+    step = register(vmx, completes=completes)
+    assert step.undo is not None
+    assert step.recheck is not None
+    back = tuple(sh("test", "!", "-e", aside).otherwise(line) for line in step.undo.commands)
+    look = _seen(aside).then(step.recheck.command)
+    return replace(step, undo=replace(step.undo, commands=back), recheck=Recheck(look, registered_there))
+
+
+def registered_there(reply: Reply) -> Mapping[str, str] | None:
+    """Reads `get.summary` after a look at what was put aside: the id of the VM, unless either is gone."""
+    return None if "No such file or directory" in reply.stderr else registered(reply)
+
+
+def _seen(folder: DatastorePath) -> Command:
+    return sh("ls", "-d", folder).to("/dev/null")
 
 
 def take_off(vm: Vm) -> list[Step]:
@@ -47,15 +69,21 @@ def take_off(vm: Vm) -> list[Step]:
     ]
 
 
-def _move(source: DatastorePath, target: DatastorePath, why: str) -> Step:
+def _move(
+    source: DatastorePath, target: DatastorePath, why: str, *, while_there: DatastorePath | None = None
+) -> Step:
     """Rename a folder. An existing target would take it in as a subfolder, so that is looked for."""
     absent = sh("test", "!", "-e", target)
-    back = sh("test", "-e", source)
+    look = sh("ls", "-d", target)
+    back = sh("test", "-e", source).otherwise(sh("mv", target, source))
+    if while_there is not None:
+        look = _seen(while_there).then(look)
+        back = sh("test", "!", "-e", while_there).otherwise(back)
     return Step(
         why,
         absent.then(sh("mv", source, target)),
-        recheck=Recheck(sh("ls", "-d", target), is_there),
-        undo=Undo((back.otherwise(sh("mv", target, source)),), when="succeeded"),
+        recheck=Recheck(look, is_there),
+        undo=Undo((back,), when="succeeded"),
     )
 
 

@@ -72,6 +72,7 @@ ON_TWO_DATASTORES = (
     "settle_restore before",
     "delete_vm on two datastores",
 )
+ON_REPOSITORIES = ("prune_repository", "forget_backups")
 OF_SHARES = ("mount_datastore", "unmount_datastore")
 ON_TEMPLATES = ("prepare_template", "unmark_template")
 RESTARTS = ("backup_vm with restart", "readdress_vm with restart")
@@ -329,6 +330,11 @@ async def violations(house: House, job: Job, before: Any, operation: str) -> lis
     says_before = any(words in changed for words in ("as it was", "changed nothing", "Nothing was changed"))
     if says_before and after != before:
         found.append(f"it says {changed!r}, but the host is another: {'; '.join(differences(before, after))}")
+    if "had done what it was for" in changed and after == before and operation not in ON_REPOSITORIES:
+        if not operation.startswith(("backup_vm", "drill_backup")):
+            found.append("it says that it had done what it was for, but the host is as it was")
+        elif operation.startswith("backup_vm") and not (await house.ask("list_backups")).backups:
+            found.append("it says that it had done what it was for, but there is no backup")
     vms = {vm.name for vm in (await house.ask("list_vms")).vms}
     if operation in MAKES_A_VM and (NEW in vms) == (after == before):
         found.append("the VM is neither there nor is the host as before")

@@ -13,6 +13,7 @@ from e2e.conftest import House
 from .breaking import (
     DEATHS,
     FAULTS,
+    ON_REPOSITORIES,
     OPERATIONS,
     Tally,
     afresh,
@@ -25,10 +26,9 @@ from .breaking import (
 
 ALL = os.environ.get("CESO_CHAOS") == "all"
 pytestmark = [pytest.mark.anyio, pytest.mark.chaos, pytest.mark.timeout(1800 if ALL else 240)]
-SAMPLE = 7
+SAMPLE = 8
 """Every so many-th step is in the fixed sample, another first one for each operation and fault."""
 WAYS = (*DEATHS, *FAULTS)
-ON_REPOSITORIES = ("prune_repository", "forget_backups")
 
 
 @pytest.mark.parametrize("fault", WAYS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 from ceso_mcp.errors import CesoError
 from ceso_mcp.execute import Execution
 from ceso_mcp.jobs import Job
+from ceso_mcp.lab import Fault
 from ceso_mcp.plan import Step
+from ceso_mcp.ssh import HostConnection
 from ceso_mcp.undoing import Begun, Undoing
 from ceso_mcp.worker import perform
 
@@ -110,6 +113,19 @@ async def _worked(house: House, token: str, death: Death, patch: pytest.MonkeyPa
     except WorkerDied:
         house.ceso.jobs._update(job, pid=1, pid_start="an earlier process")
     return job, said
+
+
+async def hang(house: House, token: str, line: str, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """Confirm; the step with this line hangs without effect, and is not waited for."""
+    house.lab.add_fault(Fault(match=f"^{re.escape(line)}$", effect="hang"))
+    real = HostConnection.run
+
+    async def impatient(self: HostConnection, command: str, **how: Any) -> Any:
+        return await real(self, command, **(how | {"timeout_s": 1.5} if command == line else how))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HostConnection, "run", impatient)
+        return await house.confirm(token)
 
 
 async def recover(house: House, **arguments: Any) -> Job:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
 from ceso_mcp.lab import Fault
-from ceso_mcp.ssh import HostConnection
 
 from .conftest import KEY, TEMPLATE, House, settled
-from .dying import die, recover
+from .dying import die, hang, recover
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 SLOW_S = 4.0
@@ -99,15 +97,7 @@ async def test_recovery_does_not_cut_off_a_vm_that_was_powered_on_anew_as_it_was
     await asyncio.to_thread(running.lab.configure, shutdown_s=0.2)
     preview = await running.preview("readdress_vm", vm="web01", ipv4="192.0.2.44/24", restart=True, wait_s=10)
     line = next(step.command for step in preview.steps if step.command.startswith("vim-cmd vmsvc/power.on"))
-    running.lab.add_fault(Fault(match=f"^{line}$", effect="hang"))
-    real = HostConnection.run
-
-    async def impatient(self: HostConnection, command: str, **how: Any) -> Any:
-        return await real(self, command, **(how | {"timeout_s": 1.5} if command == line else how))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(HostConnection, "run", impatient)
-        job = await running.confirm(preview.confirm_token)
+    job = await hang(running, preview.confirm_token, line, monkeypatch)
     assert job.state == "failed"
     assert "may still take effect" in (job.error or {})["changed"]
     assert await power_of(running) == "on"

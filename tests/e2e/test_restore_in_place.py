@@ -9,7 +9,7 @@ import pytest
 from ceso_mcp.lab import Fault
 
 from .conftest import KEY, House, at_rest
-from .dying import die, recover
+from .dying import die, hang, recover
 from .test_failures import EFFECTS, no_marks
 from .test_main_job import SMALL
 
@@ -95,6 +95,32 @@ async def test_a_restore_that_breaks_leaves_the_vm_as_it_was(house: House, line:
         assert at_rest(house)["files"] == before["files"], job.error
         assert flat(house).read_bytes() == now
         assert "as it was" in (job.error or {})["changed"]
+    assert no_marks(house)
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        "put the other folder in its place",
+        pytest.param("register the VM", marks=pytest.mark.slow),
+        pytest.param("take the run's mark off the VM's folder", marks=pytest.mark.slow),
+    ],
+)
+async def test_what_was_taken_back_after_a_step_that_hung_is_not_taken_back_twice(
+    house: House, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recovery looks at it later: the VM that lies in its place and is registered is the former one."""
+    backup, _, _ = await changed_since(house)
+    before = at_rest(house)
+    preview = await house.preview("restore_in_place", backup_id=backup, vm="web01")
+    line = next(step.command for step in preview.steps if step.why == why)
+    job = await hang(house, preview.confirm_token, line, monkeypatch)
+    assert "may still take effect" in (job.error or {})["changed"]
+    assert at_rest(house)["files"] == before["files"]
+    assert (await recover(house)).state == "done"
+    assert "the host is as it was" in (house.ceso.jobs.get(job.id).error or {})["changed"]
+    assert at_rest(house)["files"] == before["files"]
+    assert [vm.name for vm in (await house.ask("list_vms")).vms].count("web01") == 1
     assert no_marks(house)
 
 

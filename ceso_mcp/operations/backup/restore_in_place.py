@@ -21,14 +21,14 @@ from ceso_mcp.fields import BackupName, ExistingVm, HardwareVersion, file_stem
 from ceso_mcp.guest.guestinfo import SECRET_KEYS, decode_guestinfo, secrets_pending
 from ceso_mcp.operation import Change
 from ceso_mcp.plan import Plan
-from ceso_mcp.recipes.bring_up import VMID, power_on, register, write_vmx
+from ceso_mcp.recipes.bring_up import VMID, power_on, write_vmx
 from ceso_mcp.recipes.fitting import fitted, without_lost_networks
 from ceso_mcp.recipes.place import Place, mounted_volume
 from ceso_mcp.recipes.reborn import refuse_uncopyable
 from ceso_mcp.recipes.restored_disks import without_origins
 from ceso_mcp.recipes.restoring import restore_disk, without_lost_disks
 from ceso_mcp.recipes.spreading import Spread, SpreadFields, spread
-from ceso_mcp.recipes.swapping import kept_aside, swap
+from ceso_mcp.recipes.swapping import kept_aside, register_in_its_place, swap
 from ceso_mcp.recipes.templates import unmarked
 from ceso_mcp.recipes.transfer import write_file
 from ceso_mcp.recipes.ways import read_back_slowly, way_to_write
@@ -95,7 +95,7 @@ class RestoreInPlace(SpreadFields, Change):
         steps += [
             write_vmx(staging, source.without(dropped).with_set(changes)),
             *swap(vm, staging.folder, aside),
-            register(final.vmx),
+            register_in_its_place(final.vmx, aside),
             *(power_on() if self.power_on else ()),
             disks.hand_over(final),
         ]

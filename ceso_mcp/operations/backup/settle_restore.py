@@ -27,7 +27,7 @@ from ceso_mcp.recipes.clearing import (
 )
 from ceso_mcp.recipes.judging import vim_cmd_worked
 from ceso_mcp.recipes.place import is_gone
-from ceso_mcp.recipes.swapping import kept_aside, swap
+from ceso_mcp.recipes.swapping import kept_aside, register_in_its_place, swap
 from ceso_mcp.shell import Captured, sh
 
 KEPT = Captured("kept")
@@ -120,7 +120,7 @@ class SettleRestore(Change):
             title=f"put VM {vm.name} back to what it was before its restore",
             steps=(
                 *swap(vm, aside, kept),
-                register(vm.path, completes=True),
+                register_in_its_place(vm.path, kept, completes=True),
             ),
             touches=(f"VM {vm.name}", f"folder {vm.folder}", f"folder {aside}", f"folder {kept} (new)"),
             warnings=(
