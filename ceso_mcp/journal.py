@@ -148,6 +148,7 @@ def _record(step: Step, captures: Mapping[str, str]) -> dict[str, Any]:
         "undo": [command.line for command in undo.commands] if undo else [],
         "undo_when": undo.when if undo else "",
         "undo_judge": name_of(undo.done) if undo else "",
+        "undo_only_if": undo.only_if.line if undo and undo.only_if else "",
         "recheck": recheck.command.line if recheck else "",
         "recheck_reader": name_of(recheck.happened) if recheck else "",
         "within_s": recheck.within_s if recheck else 0.0,

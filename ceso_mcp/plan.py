@@ -109,13 +109,15 @@ class Undo:
     `when`: "succeeded" undoes only a step that is known to have worked (its failure changed
     nothing), "attempted" also one that failed half-way. A step whose outcome is unknown, because
     the connection broke, is always undone. `done` accepts a reply that proves the thing is gone;
-    `timeout_s` is for each command.
+    `timeout_s` is for each command. `only_if` lists a file of the run: once a run was taken back and that
+    file is gone, the names may be another's, and a later recovery leaves them alone.
     """
 
     commands: tuple[Command, ...]
     when: Literal["succeeded", "attempted"] = "attempted"
     done: Judge = exit_zero
     timeout_s: float = 60.0
+    only_if: Command | None = None
 
     def __post_init__(self) -> None:
         name_of(self.done)

@@ -42,6 +42,7 @@ class JournaledStep:
     part: str = ""
     may_come: bool = False
     piecemeal: bool = False
+    undo_only_if: str = ""
 
     @property
     def command_succeeded(self) -> bool:

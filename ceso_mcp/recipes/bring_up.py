@@ -41,7 +41,7 @@ def bring_up(
     steps = [write_vmx(place, vmx, identity.hidden), register(place.vmx)]
     if on:
         steps += power_on()
-    steps.append(place.hand_over(others))
+    steps = [*place.owned(steps), place.hand_over(others)]
     if on and identity.macs:
         steps += prove(identity.expectation, wait_s, proof, VMID)
     return steps

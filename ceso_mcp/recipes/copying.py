@@ -98,11 +98,10 @@ async def plan_copy(facts: Facts, wish: CopyWish, title: str, siblings: Siblings
             annotation=wish.annotation,
         ),
     )
-    steps = [*given.steps, place.claim()]
-    steps += _copies(source, disks, targets, facts.fixed.run_id)
-    steps += _growth(wish.disk_gib, disks, place)
+    made = _copies(source, disks, targets, facts.fixed.run_id)
+    made += _growth(wish.disk_gib, disks, place)
     if nvram is not None:
-        steps.append(
+        made.append(
             Step(
                 "copy the firmware's settings",
                 sh("cp", nvram, place.nvram),
@@ -110,6 +109,7 @@ async def plan_copy(facts: Facts, wish: CopyWish, title: str, siblings: Siblings
                 repeatable=True,
             )
         )
+    steps = [*given.steps, place.claim(), *place.owned(made)]
     steps += bring_up(place, vmx, identity, on=wish.power_on, wait_s=wish.wait_s, proof=wish.proof)
     rows = [(f"VM {wish.name}", "absent", f"in {place.folder}"), *identity.rows()]
     rows += _hardware_rows(wish, source) + portgroup_rows(source.readable, cards)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ceso_mcp.errors import Refused
@@ -93,6 +93,14 @@ class Place:
                 done=removed,
             ),
         )
+
+    def owned(self, steps: Iterable[Step]) -> list[Step]:
+        """Steps that make things in the claimed folder: undone later only while our mark is there."""
+        look = sh("ls", "-d", self.mark)
+        return [
+            step if step.undo is None else replace(step, undo=replace(step.undo, only_if=look))
+            for step in steps
+        ]
 
     def hand_over(self, others: Iterable[Place] = ()) -> Step:
         """The VM is made: take the mark and the notes of the copies away. From here on nothing is undone.

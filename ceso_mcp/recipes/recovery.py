@@ -10,6 +10,7 @@ from ceso_mcp.fact import Facts
 from ceso_mcp.facts.backups import Backups
 from ceso_mcp.facts.runs import JournaledRun, JournaledStep, ReplyTo
 from ceso_mcp.plan import Here, Step
+from ceso_mcp.recipes.place import is_there
 from ceso_mcp.shell import Command
 
 Finding = Literal["finished", "partly", "nothing_done", "to_undo", "cut_short", "may_come", "unknown"]
@@ -52,7 +53,8 @@ async def settle(facts: Facts, run: JournaledRun) -> Settlement:
     """Ask the host what is true of `run`, and plan the way back where it stopped half-way."""
     steps = [await _look(facts, run, step) for step in run.steps]
     parts = {part: _finding([step for step in steps if step.part == part]) for part in _parts(steps)}
-    back = _way_back(run, [step for step in steps if parts[step.part] in ("to_undo", "cut_short")])
+    stopped = [step for step in steps if parts[step.part] in ("to_undo", "cut_short")]
+    back = _way_back(run, await _without_others(facts, stopped))
     back += _again([step for step in steps if parts[step.part] == "finished"])
     finding = _together(list(parts.values()))
     closing = Step(f"settle run {run.run}", here=CloseRun(run.run, finding))
@@ -80,7 +82,7 @@ def _together(findings: list[Finding]) -> Finding:
 def _finding(steps: list[JournaledStep]) -> Finding:
     # What the worker began to take back is not finished, whatever the host says of the last step now: the
     # file whose absence proves it went with the rest. What destroyed something has happened all the same.
-    taken_back = any(step.undoable and not step.reads_only and step.state == "undone" for step in steps)
+    taken_back = _taken_back(steps)
     completed = [step for step in steps if step.completes and step.state == "succeeded"]
     if any(step.destroys or not taken_back for step in completed):
         return "finished"
@@ -114,6 +116,27 @@ async def _look(facts: Facts, run: JournaledRun, step: JournaledStep) -> Journal
     if happened is None and step.may_come and step.state != "failed":
         return step
     return replace(step, state="failed" if happened is None else "succeeded")
+
+
+async def _without_others(facts: Facts, steps: list[JournaledStep]) -> list[JournaledStep]:
+    """`steps`, nothing of which is taken back in a place that the run has given up and left.
+
+    A step that was not waited for is looked at again. What was taken back includes its folder; if that is
+    there and does not carry the run's mark, somebody else has made it since, and what lies in it is theirs.
+    """
+    found = []
+    for step in steps:
+        part = [other for other in steps if other.part == step.part]
+        if step.undo and step.undo_only_if and step.state != "undone" and _taken_back(part):
+            ours = is_there(await facts.read(ReplyTo(step.undo_only_if))) is not None
+            step = step if ours else replace(step, undo=())
+        found.append(step)
+    return found
+
+
+def _taken_back(steps: list[JournaledStep]) -> bool:
+    """Whether the run's own worker began to take these steps back."""
+    return any(step.undoable and not step.reads_only and step.state == "undone" for step in steps)
 
 
 def _again(steps: list[JournaledStep]) -> list[Step]:

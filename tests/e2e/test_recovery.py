@@ -12,8 +12,8 @@ from ceso_mcp.errors import CesoError, ConfigFault
 from ceso_mcp.lab import Fault
 from ceso_mcp.worker import perform
 
-from .conftest import KEY, TEMPLATE, WHO, House
-from .dying import die, recover
+from .conftest import KEY, TEMPLATE, WHO, House, at_rest, settled
+from .dying import die, hang, recover
 from .test_failures import OPERATIONS, no_marks
 from .test_main_job import SMALL
 
@@ -136,6 +136,23 @@ async def test_recovery_that_dies_itself_is_gone_on_with(
     for one in (job_id, recovery):
         assert "the host is as it was" in (house.ceso.jobs.get(one).error or {})["changed"]
     assert (await house.refusal("recover")).code == "nothing_to_recover"
+
+
+@pytest.mark.parametrize("why", ["register the VM", pytest.param("copy", marks=pytest.mark.slow)])
+async def test_recovery_leaves_alone_who_has_taken_the_place_since(
+    house: House, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step hung and all was taken back; meanwhile another VM was made under the same name."""
+    preview = await house.preview("create_vm", **OPERATIONS["create_vm"])
+    line = next(step.command for step in preview.steps if step.why.startswith(why))
+    job = await hang(house, preview.confirm_token, line, monkeypatch)
+    assert job.state == "failed"
+    await house.do("create_vm", **OPERATIONS["create_vm"])
+    await asyncio.to_thread(settled, house.lab)
+    before = at_rest(house)
+    assert (await recover(house)).state == "done"
+    await asyncio.to_thread(settled, house.lab)
+    assert at_rest(house) == before
 
 
 async def test_any_preview_names_a_run_that_stopped_half_way(

@@ -99,19 +99,17 @@ class DrillBackup(SpreadFields, Change):
             ),
         )
         host = (await facts.read(HostHardware())).host_name
+        made = []
+        for position, disk in enumerate(manifest.disks):
+            made += restore_disk(self.backup_id, disk, disks.disk(position), way)
+        if has_nvram:
+            source_file = FileFrom(self.backup_id, "vm.nvram")
+            made.append(write_file(source_file, place.nvram, "restore the firmware's settings"))
+        made += [write_vmx(place, vmx), register(place.vmx), *power_on()]
         steps = [
             Step("begin the drill", here=BeginDrill(manifest.id, host)),
             *disks.claims(),
-        ]
-        for position, disk in enumerate(manifest.disks):
-            steps += restore_disk(self.backup_id, disk, disks.disk(position), way)
-        if has_nvram:
-            source_file = FileFrom(self.backup_id, "vm.nvram")
-            steps.append(write_file(source_file, place.nvram, "restore the firmware's settings"))
-        steps += [
-            write_vmx(place, vmx),
-            register(place.vmx),
-            *power_on(),
+            *place.owned(made),
             hear_guest(self.wait_s, self.hostname),
             see_it_runs(),
             Step("note the outcome beside the backup", here=NoteDrill(manifest.id, host)),

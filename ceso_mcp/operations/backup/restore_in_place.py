@@ -78,9 +78,9 @@ class RestoreInPlace(SpreadFields, Change):
             raise Refused(f"{aside} exists already", code="folder_exists")
         disks, moved = await self._spread(facts, vm, staging, manifest.disks)
         disks.require_room("the restored VM beside the one there is")
-        steps = disks.claims()
+        made = []
         for position, disk in enumerate(manifest.disks):
-            steps += restore_disk(self.backup_id, disk, disks.disk(position), way)
+            made += restore_disk(self.backup_id, disk, disks.disk(position), way)
         changes = {"displayName": vm.name, "uuid.bios": vm.uuid_bios}
         location = vm.readable.get("uuid.location")
         if location:  # where the VM was when it got its UUID; another place makes the host ask
@@ -89,11 +89,13 @@ class RestoreInPlace(SpreadFields, Change):
         changes |= {f"{d.node}.fileName": disks.file_name(i) for i, d in enumerate(manifest.disks)}
         if any(file.name == "vm.nvram" for file in manifest.files):
             why = "restore the firmware's settings"
-            steps.append(write_file(FileFrom(self.backup_id, "vm.nvram"), staging.nvram, why))
+            made.append(write_file(FileFrom(self.backup_id, "vm.nvram"), staging.nvram, why))
             changes["nvram"] = staging.nvram.name
         dropped = [key for key in source.keys() if _OF_A_RUN.fullmatch(key)]  # noqa: SIM118
-        steps += [
-            write_vmx(staging, source.without(dropped).with_set(changes)),
+        made.append(write_vmx(staging, source.without(dropped).with_set(changes)))
+        steps = [
+            *disks.claims(),
+            *staging.owned(made),
             *swap(vm, staging.folder, aside),
             register_in_its_place(final.vmx, aside),
             *(power_on() if self.power_on else ()),

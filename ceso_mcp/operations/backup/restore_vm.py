@@ -93,15 +93,16 @@ class RestoreVm(GuestFields, ProofFields, SpreadFields, Change):
             ),
         )
         left_out = (*unfit, *lonely, *dropped)
-        steps = [*given.steps, *disks.claims()]
+        made = []
         for position, disk in enumerate(manifest.disks):
-            steps += restore_disk(self.backup_id, disk, disks.disk(position), way)
+            made += restore_disk(self.backup_id, disk, disks.disk(position), way)
         if has_nvram:
-            steps.append(
+            made.append(
                 write_file(
                     FileFrom(self.backup_id, "vm.nvram"), place.nvram, "restore the firmware's settings"
                 )
             )
+        steps = [*given.steps, *disks.claims(), *place.owned(made)]
         steps += bring_up(
             place,
             vmx,
