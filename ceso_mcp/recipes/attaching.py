@@ -19,7 +19,7 @@ from ceso_mcp.facts.inventory import Vm
 from ceso_mcp.guest.guestinfo import MAY_BE_SECRET
 from ceso_mcp.plan import Captures, Judge, Recheck, Step, Undo
 from ceso_mcp.recipes.judging import vim_cmd_worked
-from ceso_mcp.recipes.place import is_gone
+from ceso_mcp.recipes.place import is_gone, while_there
 from ceso_mcp.recipes.swapping import see_it_is_off
 from ceso_mcp.shell import Command, sh
 
@@ -92,7 +92,7 @@ def replace_vmx(vm: Vm, changed: Vmx, while_old: Callable[[Command], Command], r
     new = vm.path.sibling(f"{vm.path.name}.new-{run_id}")
     kept = vm.path.sibling(f"{vm.path.name}.before-{run_id}")
     reload = sh("vim-cmd", "vmsvc/reload", vm.vmid)
-    back = sh("test", "!", "-e", kept).otherwise(sh("mv", kept, vm.path))
+    back = while_there(kept, sh("mv", kept, vm.path))
     return [
         Step(
             "write the new configuration beside the VM's",

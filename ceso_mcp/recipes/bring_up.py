@@ -16,7 +16,7 @@ from ceso_mcp.guest.guestinfo import MAY_BE_SECRET
 from ceso_mcp.plan import Capture, Captures, Recheck, Step, Undo
 from ceso_mcp.recipes.guest_setup import NewIdentity
 from ceso_mcp.recipes.judging import is_on, until_power, vim_cmd_worked
-from ceso_mcp.recipes.place import Place
+from ceso_mcp.recipes.place import Place, while_there
 from ceso_mcp.recipes.proving import ADDRESS, REACHED, ProofFields, prove
 from ceso_mcp.recipes.questions import cancel_question, watch_for_question
 from ceso_mcp.shell import Captured, sh
@@ -110,17 +110,17 @@ def unregistered(reply: Reply, captures: Captures) -> None:
 
 
 def power_on(
-    vm: Captured | int = VMID, timeout_s: float = 120, *, until_gone: DatastorePath | None = None
+    vm: Captured | int = VMID, timeout_s: float = 120, *, only_if: DatastorePath | None = None
 ) -> list[Step]:
     """Power on and see that it is on. A question ends it at once, is cancelled, and the plan is undone.
 
-    With `until_gone` it is taken back only as long as that file is there: who took the earlier steps back as
+    With `only_if` it is taken back only as long as that file is there: who took the earlier steps back as
     well may have powered the VM on anew, as it was, and that is not to be cut off.
     """
     state = sh("vim-cmd", "vmsvc/power.getstate", vm)
     off = sh("vim-cmd", "vmsvc/power.off", vm)
-    if until_gone is not None:
-        off = sh("test", "!", "-e", until_gone).otherwise(off)
+    if only_if is not None:
+        off = while_there(only_if, off)
     return [
         Step(
             "power on",

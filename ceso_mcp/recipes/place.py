@@ -124,6 +124,11 @@ def remove_marks(folders: Iterable[DatastorePath], run_id: str) -> Command:
     return sh("rm", "-f", *marks, Glob(f"/tmp/ceso-{run_id}", "*.pid"))
 
 
+def while_there(path: DatastorePath, command: Command) -> Command:
+    """`command` as long as `path` is there; else nothing, which counts as done."""
+    return sh("test", "!", "-e", path).otherwise(command)
+
+
 def is_there(reply: Reply) -> Mapping[str, str] | None:
     """Reads `ls -d`: the thing was made."""
     return None if "No such file or directory" in reply.output else _listed(reply)

@@ -91,9 +91,8 @@ def _finding(steps: list[JournaledStep]) -> Finding:
         if any(step.undoable for step in steps):
             return "to_undo"
         return "may_come" if any(step.may_come for step in changing) else "unknown"
-    if any(step.destroys and step.command_succeeded for step in changing):
-        return "cut_short"
-    if any(step.piecemeal for step in steps):
+    destroyed = any(step.destroys and step.command_succeeded for step in changing)
+    if destroyed or any(step.piecemeal for step in steps):
         return "cut_short"
     if any(step.undoable and step.state != "undone" for step in steps) or changing:
         return "to_undo"

@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from ceso_mcp.backup.actions import ComparedHere, DigestsFrom, DiskFrom, Way
+from ceso_mcp.backup.actions import ComparedHere, DigestsFrom, DiskFrom, FileFrom, Way
 from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.plan import Step
 from ceso_mcp.recipes.disks import check_chain, create_disk
-from ceso_mcp.recipes.transfer import compare_disk, compare_disk_here, write_disk
+from ceso_mcp.recipes.spreading import Spread
+from ceso_mcp.recipes.transfer import compare_disk, compare_disk_here, write_disk, write_file
+
+
+def has_nvram(manifest: Any) -> bool:
+    """Whether the backup holds the firmware's settings."""
+    return any(file.name == "vm.nvram" for file in manifest.files)
+
+
+def restore_files(manifest: Any, disks: Spread, way: Way) -> list[Step]:
+    """Claim the folders of a VM and bring back into them its disks and the settings of its firmware."""
+    made = []
+    for position, disk in enumerate(manifest.disks):
+        made += restore_disk(manifest.id, disk, disks.disk(position), way)
+    if has_nvram(manifest):
+        nvram = FileFrom(manifest.id, "vm.nvram")
+        made.append(write_file(nvram, disks.main.nvram, "restore the firmware's settings"))
+    return [*disks.claims(), *disks.main.owned(made)]
 
 
 def restore_disk(backup_id: str, disk: Any, target: DatastorePath, way: Way) -> list[Step]:

@@ -14,7 +14,7 @@ from ceso_mcp.esxi.paths import DatastorePath
 from ceso_mcp.facts.inventory import Vm
 from ceso_mcp.plan import Recheck, Step, Undo
 from ceso_mcp.recipes.judging import vim_cmd_worked
-from ceso_mcp.recipes.place import is_gone
+from ceso_mcp.recipes.place import is_gone, while_there
 from ceso_mcp.recipes.swapping import see_it_is_off
 from ceso_mcp.shell import Command, sh
 from ceso_mcp.text import Text
@@ -42,7 +42,7 @@ class Rewriting:
         """Everything until the host has read the new file; the VM has to be off by then."""
         path, new, kept = self.vm.path, self._new, self.kept
         reload = sh("vim-cmd", "vmsvc/reload", self.vm.vmid)
-        back = sh("test", "!", "-e", kept).otherwise(sh("mv", kept, path))
+        back = while_there(kept, sh("mv", kept, path))
         # A copy is whole or has another name; one that differs is the only one of the old file: it stays.
         part = kept.sibling(f"{kept.name}.part")
         same = sh("diff", kept, path).to("/dev/null").then(sh("rm", "-f", kept))
@@ -56,7 +56,7 @@ class Rewriting:
                 undo=Undo(
                     (
                         sh("rm", "-f", part),
-                        sh("test", "!", "-e", kept).otherwise(Command(f"{{ {same.line}; }}")),
+                        while_there(kept, Command(f"{{ {same.line}; }}")),
                     )
                 ),
                 repeatable=True,

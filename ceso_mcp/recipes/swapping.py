@@ -13,7 +13,7 @@ from ceso_mcp.facts.inventory import Vm
 from ceso_mcp.plan import Captures, Recheck, Step, Undo
 from ceso_mcp.recipes.bring_up import register, registered
 from ceso_mcp.recipes.judging import vim_cmd_worked
-from ceso_mcp.recipes.place import is_there
+from ceso_mcp.recipes.place import is_there, while_there
 from ceso_mcp.shell import Command, sh
 
 
@@ -32,7 +32,7 @@ def swap(vm: Vm, incoming: DatastorePath, aside: DatastorePath) -> list[Step]:
     return [
         *take_off(vm),
         _move(vm.folder, aside, "put its folder aside"),
-        _move(incoming, vm.folder, "put the other folder in its place", while_there=aside),
+        _move(incoming, vm.folder, "put the other folder in its place", only_if=aside),
     ]
 
 
@@ -41,7 +41,7 @@ def register_in_its_place(vmx: DatastorePath, aside: DatastorePath, *, completes
     step = register(vmx, completes=completes)
     assert step.undo is not None
     assert step.recheck is not None
-    back = tuple(sh("test", "!", "-e", aside).otherwise(line) for line in step.undo.commands)
+    back = tuple(while_there(aside, line) for line in step.undo.commands)
     look = _seen(aside).then(step.recheck.command)
     return replace(step, undo=replace(step.undo, commands=back), recheck=Recheck(look, registered_there))
 
@@ -70,15 +70,15 @@ def take_off(vm: Vm) -> list[Step]:
 
 
 def _move(
-    source: DatastorePath, target: DatastorePath, why: str, *, while_there: DatastorePath | None = None
+    source: DatastorePath, target: DatastorePath, why: str, *, only_if: DatastorePath | None = None
 ) -> Step:
     """Rename a folder. An existing target would take it in as a subfolder, so that is looked for."""
     absent = sh("test", "!", "-e", target)
     look = sh("ls", "-d", target)
     back = sh("test", "-e", source).otherwise(sh("mv", target, source))
-    if while_there is not None:
-        look = _seen(while_there).then(look)
-        back = sh("test", "!", "-e", while_there).otherwise(back)
+    if only_if is not None:
+        look = _seen(only_if).then(look)
+        back = while_there(only_if, back)
     return Step(
         why,
         absent.then(sh("mv", source, target)),

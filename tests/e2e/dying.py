@@ -29,11 +29,8 @@ class Death:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.dead = False
-        for owner, name in (
-            (Execution, "_softly"),
-            (Execution, "_record_softly"),
-        ):
-            monkeypatch.setattr(owner, name, self._while_alive(getattr(owner, name)))
+        for name in ("_softly", "_record_softly"):
+            monkeypatch.setattr(Execution, name, self._while_alive(getattr(Execution, name)))
 
     def _while_alive(self, real: Any) -> Any:
         def write(*words: Any, **details: Any) -> None:

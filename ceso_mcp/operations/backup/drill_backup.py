@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from ceso_mcp.backup.actions import FileFrom
 from ceso_mcp.backup.drills import BeginDrill, NoteDrill
 from ceso_mcp.errors import Refused
 from ceso_mcp.esxi.paths import DatastorePath
@@ -29,9 +28,8 @@ from ceso_mcp.recipes.drilling import hear_guest, remove_scratch, see_it_runs
 from ceso_mcp.recipes.fitting import fitted
 from ceso_mcp.recipes.place import choose_place, portgroup_problem
 from ceso_mcp.recipes.reborn import Rebirth, reborn
-from ceso_mcp.recipes.restoring import restore_disk, without_lost_disks
+from ceso_mcp.recipes.restoring import restore_files, without_lost_disks
 from ceso_mcp.recipes.spreading import SpreadFields, spread
-from ceso_mcp.recipes.transfer import write_file
 from ceso_mcp.recipes.ways import read_back_slowly, way_to_write
 from ceso_mcp.shell import Captured
 
@@ -85,7 +83,6 @@ class DrillBackup(SpreadFields, Change):
             macs[nic.index] = static_mac(seed, f"nic{nic.index}", taken)
             taken.add(macs[nic.index])
         source, portgroups = await self._networks(facts, source)
-        has_nvram = any(file.name == "vm.nvram" for file in manifest.files)
         vmx, dropped = reborn(
             source,
             Rebirth(
@@ -99,17 +96,10 @@ class DrillBackup(SpreadFields, Change):
             ),
         )
         host = (await facts.read(HostHardware())).host_name
-        made = []
-        for position, disk in enumerate(manifest.disks):
-            made += restore_disk(self.backup_id, disk, disks.disk(position), way)
-        if has_nvram:
-            source_file = FileFrom(self.backup_id, "vm.nvram")
-            made.append(write_file(source_file, place.nvram, "restore the firmware's settings"))
-        made += [write_vmx(place, vmx), register(place.vmx), *power_on()]
         steps = [
             Step("begin the drill", here=BeginDrill(manifest.id, host)),
-            *disks.claims(),
-            *place.owned(made),
+            *restore_files(manifest, disks, way),
+            *place.owned([write_vmx(place, vmx), register(place.vmx), *power_on()]),
             hear_guest(self.wait_s, self.hostname),
             see_it_runs(),
             Step("note the outcome beside the backup", here=NoteDrill(manifest.id, host)),

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from ceso_mcp.backup.actions import FileFrom
 from ceso_mcp.backup.names import vm_id
 from ceso_mcp.errors import Refused, Unreadable
 from ceso_mcp.esxi.vmx import Vmx
@@ -26,11 +25,10 @@ from ceso_mcp.recipes.fitting import fitted, without_lost_networks
 from ceso_mcp.recipes.place import Place, mounted_volume
 from ceso_mcp.recipes.reborn import refuse_uncopyable
 from ceso_mcp.recipes.restored_disks import without_origins
-from ceso_mcp.recipes.restoring import restore_disk, without_lost_disks
+from ceso_mcp.recipes.restoring import has_nvram, restore_files, without_lost_disks
 from ceso_mcp.recipes.spreading import Spread, SpreadFields, spread
 from ceso_mcp.recipes.swapping import kept_aside, register_in_its_place, swap
 from ceso_mcp.recipes.templates import unmarked
-from ceso_mcp.recipes.transfer import write_file
 from ceso_mcp.recipes.ways import read_back_slowly, way_to_write
 
 _OF_A_RUN = re.compile(r"checkpoint\.vmstate.*|sched\.swap\.derivedname|.*\.redo|(.*\.)?ctkenabled", re.I)
@@ -78,24 +76,18 @@ class RestoreInPlace(SpreadFields, Change):
             raise Refused(f"{aside} exists already", code="folder_exists")
         disks, moved = await self._spread(facts, vm, staging, manifest.disks)
         disks.require_room("the restored VM beside the one there is")
-        made = []
-        for position, disk in enumerate(manifest.disks):
-            made += restore_disk(self.backup_id, disk, disks.disk(position), way)
         changes = {"displayName": vm.name, "uuid.bios": vm.uuid_bios}
         location = vm.readable.get("uuid.location")
         if location:  # where the VM was when it got its UUID; another place makes the host ask
             changes["uuid.location"] = location
         changes |= _not_read_yet(vm, source)
         changes |= {f"{d.node}.fileName": disks.file_name(i) for i, d in enumerate(manifest.disks)}
-        if any(file.name == "vm.nvram" for file in manifest.files):
-            why = "restore the firmware's settings"
-            made.append(write_file(FileFrom(self.backup_id, "vm.nvram"), staging.nvram, why))
+        if has_nvram(manifest):
             changes["nvram"] = staging.nvram.name
         dropped = [key for key in source.keys() if _OF_A_RUN.fullmatch(key)]  # noqa: SIM118
-        made.append(write_vmx(staging, source.without(dropped).with_set(changes)))
         steps = [
-            *disks.claims(),
-            *staging.owned(made),
+            *restore_files(manifest, disks, way),
+            *staging.owned([write_vmx(staging, source.without(dropped).with_set(changes))]),
             *swap(vm, staging.folder, aside),
             register_in_its_place(final.vmx, aside),
             *(power_on() if self.power_on else ()),

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from ceso_mcp.backup.actions import FileFrom
 from ceso_mcp.esxi.vmx import Vmx
 from ceso_mcp.fact import Facts
 from ceso_mcp.facts.backups import BackupFile, Manifest, SignatureWarnings
@@ -24,9 +23,8 @@ from ceso_mcp.recipes.nics import Cards, cards_for, vlan_warnings
 from ceso_mcp.recipes.place import choose_place, portgroup_problem
 from ceso_mcp.recipes.proving import ProofFields, refuse_taken
 from ceso_mcp.recipes.reborn import Rebirth, reborn
-from ceso_mcp.recipes.restoring import restore_disk, without_lost_disks
+from ceso_mcp.recipes.restoring import restore_files, without_lost_disks
 from ceso_mcp.recipes.spreading import SpreadFields, spread
-from ceso_mcp.recipes.transfer import write_file
 from ceso_mcp.recipes.user_data import read_own_data
 from ceso_mcp.recipes.ways import read_back_slowly, way_to_write
 
@@ -78,7 +76,6 @@ class RestoreVm(GuestFields, ProofFields, SpreadFields, Change):
             given.guest, self.name, cards.numbers, facts.fixed.seed, taken_macs(inventory), own
         )
         notes += await refuse_taken(facts, self, identity.expectation, inventory)
-        has_nvram = any(file.name == "vm.nvram" for file in manifest.files)
         vmx, dropped = reborn(
             source,
             Rebirth(
@@ -93,16 +90,7 @@ class RestoreVm(GuestFields, ProofFields, SpreadFields, Change):
             ),
         )
         left_out = (*unfit, *lonely, *dropped)
-        made = []
-        for position, disk in enumerate(manifest.disks):
-            made += restore_disk(self.backup_id, disk, disks.disk(position), way)
-        if has_nvram:
-            made.append(
-                write_file(
-                    FileFrom(self.backup_id, "vm.nvram"), place.nvram, "restore the firmware's settings"
-                )
-            )
-        steps = [*given.steps, *disks.claims(), *place.owned(made)]
+        steps = [*given.steps, *restore_files(manifest, disks, way)]
         steps += bring_up(
             place,
             vmx,

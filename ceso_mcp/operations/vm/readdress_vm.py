@@ -83,7 +83,7 @@ class ReaddressVm(GuestFields, ProofFields, Change):
         on = self.power_on or vm.power == "on"
         steps = [*given.steps, *(await shut_down(facts, vm) if vm.power == "on" else [])]
         steps += rewriting.steps()
-        steps += power_on(vm.vmid, until_gone=rewriting.kept if vm.power == "on" else None) if on else []
+        steps += power_on(vm.vmid, only_if=rewriting.kept if vm.power == "on" else None) if on else []
         steps.append(rewriting.finish())
         proves = on and bool(change.macs)
         steps += prove(change.expectation, self.wait_s, self, vm.vmid) if proves else []
